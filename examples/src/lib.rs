@@ -1,0 +1,1 @@
+//! Host applications built on Party; each lives in its own folder.
