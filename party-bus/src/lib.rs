@@ -1,1 +1,98 @@
-//! (see below)
+//! A durable, ordered, fenced log of records: the only transport and the only store of a party.
+//!
+//! Everything that happens in a session is a record on its log. [`Bus`] is the contract that a
+//! backend implements; [`BusExt`] is what its users call. Two backends live here: [`MemoryBus`]
+//! and, with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once.
+//!
+//! # Contract
+//! * **Atomic.** A [`Batch`] is written whole or not at all, and names one session.
+//! * **Durable.** When [`Bus::append`] returns for a [`Durability::Synced`] batch, the batch and
+//!   everything buffered before it survive `kill -9` and, as far as `fsync` tells the truth, a
+//!   power cut. A [`Durability::Buffered`] batch is visible at once and durable with the next
+//!   synced one.
+//! * **Ordered.** Offsets of a session are dense from 1; a reader sees them in that order, without
+//!   gap, duplicate or reordering, whichever process wrote them.
+//! * **Idempotent.** The same batch id with the same content returns the first receipt; with other
+//!   content it is an error that names the id. So a retry after a lost answer is safe.
+//! * **Fenced.** Reports, decisions and traces are written by the session's driver only: with the
+//!   fencing token of its lease and the head it expects. Inputs are anybody's.
+//! * **Cancel-safe.** A dropped `append` is done or not done, never half; its batch id tells which.
+#![cfg_attr(feature = "sqlite", doc = "")]
+
+mod batch;
+mod error;
+mod ext;
+mod faulty;
+mod lease;
+mod memory;
+mod query;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+
+pub use async_trait::async_trait;
+pub use batch::{Batch, Durability, Expect, Receipt, Snapshot};
+pub use error::{Error, ErrorKind, Result};
+pub use ext::{BusExt, Follow};
+pub use faulty::{Fault, FaultyBus};
+pub use lease::{Lease, LeaseOp, Owner};
+pub use memory::MemoryBus;
+pub use query::{BusInfo, Capabilities, Classes, Page, Read, SessionInfo, SessionQuery, Side, Watch, Window};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteBus;
+
+use party_core::{Entry, Item, ItemId, Offset, Record};
+use std::{fmt::Debug, sync::Arc};
+
+/// What a store of sessions does. Implementers: there are no defaults, so that a wrapper cannot
+/// miss a method. Users: comforts live in [`BusExt`].
+///
+/// All methods are cancel-safe; dropping a future of [`append`](Self::append) or
+/// [`lease`](Self::lease) leaves the write done or not done.
+#[async_trait]
+pub trait Bus: Debug + Send + Sync + 'static {
+    /// What this store is and what it can do.
+    fn info(&self) -> &BusInfo;
+
+    /// Writes a batch: the only durable write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Conflict`] where the driver's expected head is stale, [`ErrorKind::Fenced`]
+    /// where its lease is gone, [`ErrorKind::BatchConflict`] and [`ErrorKind::ItemConflict`] for an
+    /// id that is taken by other content, [`ErrorKind::Invalid`] for a batch that breaks a rule
+    /// (classes, ops, authors, limits), [`ErrorKind::NotFound`] for an input to no session.
+    async fn append(&self, batch: Batch) -> Result<Receipt>;
+
+    /// Reads records in order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Rewound`] where `after` is ahead of the head; a session that does not exist has
+    /// no records.
+    async fn read(&self, read: Read) -> Result<Page<Arc<Record>>>;
+
+    /// Waits until the session's head is beyond `watch.after`, and returns the head. A hint: it may
+    /// return early with the head unchanged.
+    async fn changed(&self, watch: Watch) -> Result<Offset>;
+
+    /// Takes, keeps or gives up the right to drive a session. `None` where another holds it, or
+    /// where the lease to renew or release is gone.
+    async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>>;
+
+    /// Lists sessions that have records, newest first.
+    async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>>;
+
+    /// A window of a thread, oldest entry first; it costs the same at any length of the thread.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for a thread that was never opened.
+    async fn window(&self, window: Window) -> Result<Page<Entry>>;
+
+    /// Items by id, in the order asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] names the first id that the store does not have.
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>>;
+
+    /// Ends the store's work in this process, once what was accepted is written. Calls that come
+    /// later fail with [`ErrorKind::Closed`].
+    async fn close(&self) -> Result<()>;
+}

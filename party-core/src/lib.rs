@@ -1,1 +1,57 @@
-//! (see below)
+//! Content, topology and records of a multi-agent conversation.
+//!
+//! This crate is pure: no I/O, no clock, no randomness, no async. It holds the words that the
+//! rest of Party speaks: an immutable [`Item`] is content; a thread is an order of references to
+//! items, changed by [`Op`]s; a [`Record`] is one [`Event`] with its place in a session's log; and
+//! [`render`] turns a thread, as one reader sees it, into model messages.
+//!
+//! ```
+//! use party_core::{Author, Item, ItemId, Reader, Timestamp, render};
+//!
+//! let id: ItemId = "itm_0193b0a07c1e7f6f8a1b2c3d4e5f6071".parse()?;
+//! let said = Item::message(id, Author::agent("Winston"), Timestamp::from_micros(0), "Ship it.");
+//! let seen = render([&said], &Reader::agent("Mary"));
+//! assert_eq!(seen[0].text(), "<from agent=\"Winston\">\nShip it.");
+//! # Ok::<(), party_core::ParseIdError>(())
+//! ```
+//!
+//! # Where to go next
+//! * `party-bus` stores records; its `Bus` trait is the only transport.
+//! * `party-formats` folds records into state and decides what follows.
+//! * `party-launch` joins both to agent runtimes: start there to build a party.
+//!
+//! # Wire
+//! Everything serialises to JSON with camelCase fields and a `type` tag. An unknown tag is kept
+//! raw and written back; a known tag that does not fit is an error that says so. A record's body
+//! is kept as the bytes it came in, so fields of a newer writer survive a copy.
+
+mod attribution;
+mod content;
+mod document;
+mod event;
+mod id;
+mod item;
+mod money;
+mod record;
+mod render;
+mod thread;
+mod time;
+mod usage;
+
+pub use attribution::{escape_tags, from_tag, unescape_tags};
+pub use content::ContentBlock;
+pub use document::Document;
+pub use event::{
+    Absence, AbsenceReason, AttemptEnded, BudgetReserved, BudgetTerms, CloseReason, Command, Commanded,
+    Delivered, Event, Interrupted, LeaseTaken, MessagePosted, Outcome, Queued, QueuedInvocation, Quiesced,
+    RawBody, Refused, RuntimeBound, SeatSpec, Sent, SessionClosed, SessionOpened, ToolAnswered, ToolCalled,
+    Traced, TurnEnded, TurnStarted,
+};
+pub use id::{BatchId, ItemId, Offset, ParseIdError, SeatId, SessionId, ThreadId, TurnId};
+pub use item::{Author, Item, ItemKind};
+pub use money::{ParseUsdError, Usd};
+pub use record::{NewRecord, Record, RecordClass, WIRE_VERSION, WireError};
+pub use render::{Framing, MessageRole, ModelMessage, Reader, as_one_prompt, render};
+pub use thread::{Entry, How, Op, ThreadKind};
+pub use time::Timestamp;
+pub use usage::{Cost, Usage};

@@ -1,0 +1,93 @@
+//! What can go wrong with a store.
+
+use std::{error::Error as StdError, fmt};
+
+/// The result of a call on a bus.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of trouble it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A batch id was used again with other content.
+    BatchConflict,
+    /// The store is busy for longer than it should be.
+    Busy,
+    /// The bus was closed.
+    Closed,
+    /// The driver's expected head is stale: something came in between.
+    Conflict,
+    /// The store holds what cannot be read.
+    Corrupt,
+    /// The lease is gone: another driver may have the session.
+    Fenced,
+    /// No space is left.
+    Full,
+    /// The call breaks a rule of the contract.
+    Invalid,
+    /// The system refused to read or write.
+    Io,
+    /// An item id was used again with other content.
+    ItemConflict,
+    /// The store was written by a newer version of Party.
+    NewerVersion,
+    /// There is no such session, thread or item.
+    NotFound,
+    /// The file is no store of Party.
+    NotAStore,
+    /// The reader is ahead of the store, which was restored or replaced.
+    Rewound,
+}
+
+/// An error of a bus: its kind, what it is about, and what caused it.
+pub struct Error {
+    kind: ErrorKind,
+    context: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// An error that `context` explains in one lower-case line.
+    pub fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
+        Self { kind, context: context.into(), source: None }
+    }
+
+    /// The same error with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What kind of trouble it is.
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether the same call may succeed later.
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::Io)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.context)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.kind)
+            .field("context", &self.context)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,2 @@
+//! What users of a bus call; built once over the trait.
+//! (follow, fold, input)

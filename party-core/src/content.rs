@@ -1,0 +1,165 @@
+//! Content blocks: what an item is made of.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
+
+/// One piece of an item's content. Fields and kinds that this version does not know survive a
+/// round trip: fields in `extra`, kinds as [`ContentBlock::Unknown`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[non_exhaustive]
+pub enum ContentBlock {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    /// A model's reasoning; never shown to others.
+    Thinking {
+        /// The reasoning.
+        text: String,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    /// A model's wish to call a tool.
+    ToolUse {
+        /// The runtime's id of this call.
+        id: String,
+        /// The tool's name.
+        name: String,
+        /// The arguments, as the model gave them.
+        input: Value,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    /// What a tool answered.
+    ToolResult {
+        /// The id of the call that this answers.
+        tool_use_id: String,
+        /// The answer as text.
+        text: String,
+        /// Whether the tool failed.
+        #[serde(default)]
+        is_error: bool,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    /// A reference to a resource or an image; the bytes live elsewhere.
+    Resource {
+        /// Where it is.
+        uri: String,
+        /// Its media type, such as `image/png`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media_type: Option<String>,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    /// A kind of block that this version does not know, kept as it came.
+    #[serde(untagged)]
+    Unknown(Value),
+}
+
+impl ContentBlock {
+    /// A block of text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), extra: Map::new() }
+    }
+
+    /// The text of a text block.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// The same tags once more for reading, without `Unknown`: a known tag that does not fit must be
+/// an error, which an untagged variant would hide.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum Known {
+    Text {
+        text: String,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    Thinking {
+        text: String,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Value,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    ToolResult {
+        tool_use_id: String,
+        text: String,
+        #[serde(default)]
+        is_error: bool,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+    Resource {
+        uri: String,
+        #[serde(default)]
+        media_type: Option<String>,
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
+}
+
+const KNOWN_TAGS: [&str; 5] = ["text", "thinking", "toolUse", "toolResult", "resource"];
+
+impl<'de> Deserialize<'de> for ContentBlock {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let tag = value.get("type").and_then(Value::as_str).ok_or_else(|| D::Error::missing_field("type"))?;
+        if !KNOWN_TAGS.contains(&tag) {
+            return Ok(Self::Unknown(value));
+        }
+        Ok(match Known::deserialize(value).map_err(D::Error::custom)? {
+            Known::Text { text, extra } => Self::Text { text, extra },
+            Known::Thinking { text, extra } => Self::Thinking { text, extra },
+            Known::ToolUse { id, name, input, extra } => Self::ToolUse { id, name, input, extra },
+            Known::ToolResult { tool_use_id, text, is_error, extra } => {
+                Self::ToolResult { tool_use_id, text, is_error, extra }
+            }
+            Known::Resource { uri, media_type, extra } => Self::Resource { uri, media_type, extra },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(json: &str) -> Value {
+        let block: ContentBlock = serde_json::from_str(json).unwrap();
+        serde_json::to_value(block).unwrap()
+    }
+
+    #[test]
+    fn unknown_kinds_and_fields_survive_a_round_trip() {
+        for json in [r#"{"type":"hologram","depth":3}"#, r#"{"type":"text","text":"hi","mood":"calm"}"#] {
+            assert_eq!(round_trip(json), serde_json::from_str::<Value>(json).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_known_kind_that_does_not_fit_is_an_error() {
+        let error = serde_json::from_str::<ContentBlock>(r#"{"type":"text","text":7}"#).unwrap_err();
+        assert!(error.to_string().contains("invalid type"), "{error}");
+    }
+}
