@@ -1,0 +1,81 @@
+//! Tools that a host offers to agents.
+
+use crate::TurnKey;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::fmt;
+
+/// A tool as a model is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+pub struct ToolSpec {
+    /// Its name.
+    pub name: String,
+    /// What it does, for the model.
+    pub description: String,
+    /// JSON Schema of its arguments.
+    pub input_schema: Value,
+}
+
+/// One call, tied to its turn by the launch that carried it, never by its arguments.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+pub struct ToolCall {
+    /// The turn and attempt.
+    pub key: TurnKey,
+    /// The runtime's id of the call.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// The arguments as the model gave them.
+    pub arguments: Value,
+}
+
+/// What the agent is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+pub struct ToolReply {
+    /// The answer.
+    pub text: String,
+    /// Whether the call was refused or failed.
+    pub is_error: bool,
+}
+
+impl ToolReply {
+    /// A refusal or failure.
+    pub fn error(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_error: true }
+    }
+}
+
+/// Where calls go, whichever door they came through. When `call` returns, what the call did is on
+/// the log.
+#[async_trait]
+pub trait ToolPort: fmt::Debug + Send + Sync + 'static {
+    /// Answers a call. It always answers; refusals are error replies.
+    async fn call(&self, call: ToolCall) -> ToolReply;
+}
+
+/// An MCP server of the host, for one attempt at one turn.
+#[derive(Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+pub struct McpEndpoint {
+    /// The server's name in the runtime's configuration, such as `party`.
+    pub name: String,
+    /// Where it listens; loopback.
+    pub url: String,
+    /// The bearer secret of this attempt.
+    pub secret: String,
+}
+
+/// The secret is left out.
+impl fmt::Debug for McpEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("McpEndpoint")
+            .field("name", &self.name)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
