@@ -154,6 +154,7 @@ pub trait TurnControl: fmt::Debug + Send + Sync + 'static {
 }
 
 /// A running turn. Dropping it interrupts the run.
+#[non_exhaustive]
 pub struct Turn {
     /// What it streams, ending with one [`TurnEvent::Ended`].
     pub events: BoxStream<'static, TurnEvent>,
