@@ -1,0 +1,113 @@
+//! What can be known before the start: a format and a team fit, and how far it can go at most.
+
+use crate::{Action, Format, FormatError, Role};
+use std::collections::BTreeSet;
+
+/// A member of a team: a name and a role of the format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// The seat's name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+}
+
+impl Member {
+    /// A member.
+    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
+        Self { name: name.into(), role: role.into() }
+    }
+}
+
+/// How far a session can go per human message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bound {
+    /// At most so many invocations, and so many turns.
+    pub invocations: u32,
+    /// So many where nobody fails: what a budget is divided by.
+    pub planned: u32,
+}
+
+/// Checks a format and a team, and gives the upper bound on what one human message can cause.
+///
+/// # Errors
+/// [`FormatError`] says what does not fit, or which loop has no bound.
+pub fn check(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
+    format.validate()?;
+    let mut names = BTreeSet::new();
+    for member in team {
+        format.known_role(&format!("seat `{}`", member.name), &member.role)?;
+        if !names.insert(member.name.to_lowercase()) {
+            return Err(FormatError::DuplicateSeat { name: member.name.clone() });
+        }
+    }
+    for (name, role) in &format.roles {
+        check_seats(format, name, role, seats_of(team, name))?;
+    }
+    Ok(bound(format, team))
+}
+
+fn check_seats(format: &Format, name: &str, role: &Role, found: usize) -> Result<(), FormatError> {
+    let (min, max) = (usize::from(role.seats.min), usize::from(role.seats.max));
+    if (min..=max).contains(&found) {
+        return Ok(());
+    }
+    let expected = match (min, max) {
+        (min, max) if min == max => format!("exactly {min}"),
+        (min, _) if found < min => format!("at least {min}"),
+        (_, max) => format!("at most {max}"),
+    };
+    Err(FormatError::SeatCount { format: format.name.clone(), role: name.to_owned(), expected, found })
+}
+
+fn bound(format: &Format, team: &[Member]) -> Bound {
+    let reactions = format.limits.reactions.unwrap_or(0);
+    let mut bound = Bound { invocations: 0, planned: 0 };
+    let mut add = |seats: usize, planned: u32, most: u32| {
+        let seats = u32::try_from(seats).unwrap_or(u32::MAX);
+        bound.planned = bound.planned.saturating_add(seats.saturating_mul(planned));
+        bound.invocations = bound.invocations.saturating_add(seats.saturating_mul(most));
+    };
+    for (name, role) in &format.roles {
+        let opens = u32::from(role.fanout);
+        let reacts = if role.reacts.is_some() { reactions } else { 0 };
+        add(seats_of(team, name), opens + reacts, opens + reacts);
+    }
+    for trigger in &format.quiescence {
+        match &trigger.action {
+            Action::NextRound { role, .. } => {
+                let more = (format.rounds - 1).min(trigger.times);
+                add(seats_of(team, role), more, more);
+            }
+            Action::Invoke { role, .. } => add(seats_of(team, role), 1, trigger.times),
+            Action::Close { .. } => {}
+        }
+    }
+    bound
+}
+
+fn seats_of(team: &[Member], role: &str) -> usize {
+    team.iter().filter(|member| member.role == role).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_that_does_not_fit_is_refused_with_the_reason() {
+        let personas = [Member::new("Mary", "persona"), Member::new("mary", "persona")];
+        let error = |team: &[Member]| check(&Format::council(), team).unwrap_err().to_string();
+        assert_eq!(error(&personas), "two seats are named `mary`");
+        assert_eq!(
+            error(&personas[..1]),
+            "format `council` wants exactly 1 with role `judge`, the team has 0"
+        );
+        assert!(
+            error(&[Member::new("Mary", "boss")])
+                .contains("role `boss`, which is not defined; defined: judge, persona")
+        );
+    }
+}

@@ -1,0 +1,334 @@
+//! Filing records: one method per event, none of which decides.
+
+use super::{
+    Engine,
+    state::{Asked, Bound, Input, Opened, RunningTurn, Share, ToolRecord, Waiting},
+};
+use crate::{Action, Coalesce, Format, Member, Release, Shares, check};
+use party_core::{
+    AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, MessagePosted, Outcome,
+    Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, ToolAnswered, ToolCalled,
+    TurnEnded, TurnId, TurnStarted, Usd,
+};
+
+/// A record that cannot be, given what came before it.
+struct Impossible;
+
+type Applied = Result<(), Impossible>;
+
+impl Engine {
+    /// An input is only filed: anybody may write one, so none of them can do harm here.
+    pub(super) fn apply_input(&mut self, record: &Record) {
+        let what = match record.event() {
+            Ok(Event::MessagePosted(MessagePosted { item })) => {
+                let text =
+                    record.items.iter().find(|brought| brought.id == item).map(|brought| brought.text());
+                Asked::Message { item, empty: text.is_none_or(|text| text.trim().is_empty()) }
+            }
+            Ok(Event::Commanded(event)) => Asked::Command(event.command),
+            Ok(_) => Asked::Nonsense(format!("`{}` is no input", record.kind)),
+            Err(error) => Asked::Nonsense(error.to_string()),
+        };
+        self.inbox.push_back(Input { offset: record.offset, what });
+    }
+
+    /// A report or a decision of the session's driver.
+    pub(super) fn apply_step(&mut self, record: &Record) {
+        self.now = self.now.max(record.at);
+        let filed = match record.event() {
+            Ok(event) if event.class() == record.class => self.file(record, event),
+            Ok(Event::Unknown { .. }) => Ok(()),
+            Ok(_) | Err(_) => Err(Impossible),
+        };
+        if filed.is_err() {
+            self.impossible += 1;
+        }
+    }
+
+    fn file(&mut self, record: &Record, event: Event) -> Applied {
+        match event {
+            Event::SessionOpened(event) => self.session_opened(record, event),
+            Event::RuntimeBound(event) => self.runtime_bound(event),
+            Event::ToolCalled(event) => self.tool_called(event),
+            Event::AttemptEnded(event) => self.attempt_ended(&event),
+            Event::TurnEnded(event) => self.turn_ended(&event),
+            Event::Delivered(event) => self.delivered(&event),
+            Event::Queued(event) => self.queued(event),
+            Event::BudgetReserved(event) => self.budget_reserved(&event),
+            Event::TurnStarted(event) => self.turn_started(TurnId(record.offset), event),
+            Event::ToolAnswered(event) => self.tool_answered(event),
+            Event::Interrupted(event) => self.interrupted(&event.turns),
+            Event::Quiesced(event) => self.quiesced(&event),
+            Event::Refused(event) => self.refused(event.input),
+            Event::SessionClosed(event) => {
+                self.closed = Some(event.reason);
+                self.running.clear();
+                self.queue.clear();
+                Ok(())
+            }
+            Event::LeaseTaken(_)
+            | Event::MessagePosted(_)
+            | Event::Commanded(_)
+            | Event::Traced(_)
+            | Event::Unknown { .. } => Ok(()),
+        }
+    }
+
+    fn session_opened(&mut self, record: &Record, event: SessionOpened) -> Applied {
+        let text = record
+            .items
+            .iter()
+            .find(|item| item.id == event.format.item)
+            .map(|item: &std::sync::Arc<Item>| item.text());
+        let format = text.and_then(|text| Format::from_yaml(&text).ok()).ok_or(Impossible)?;
+        let team: Vec<Member> = event.seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
+        let bound = check(&format, &team).map_err(|_| Impossible)?;
+        if self.opened.is_some()
+            || event.min_engine > super::ENGINE_VERSION
+            || team.len() > usize::from(u16::MAX)
+        {
+            return Err(Impossible);
+        }
+        let per_turn = event.budget.map_or(Usd::ZERO, |terms| {
+            terms.per_turn.unwrap_or_else(|| terms.cap.part(u64::from(bound.planned)))
+        });
+        self.opened =
+            Some(Opened { format, feed: event.feed, seats: event.seats, budget: event.budget, per_turn });
+        Ok(())
+    }
+
+    fn runtime_bound(&mut self, event: RuntimeBound) -> Applied {
+        self.seat(event.seat).ok_or(Impossible)?;
+        self.bound.insert(event.seat, Bound { token: event.token, seen: event.seen });
+        Ok(())
+    }
+
+    fn tool_called(&mut self, event: ToolCalled) -> Applied {
+        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
+        let known = turn.calls.iter().any(|call| call.attempt == event.attempt && call.call == event.call);
+        if event.attempt != turn.attempt || known {
+            return Err(Impossible);
+        }
+        let ToolCalled { attempt, call, tool, arguments, .. } = event;
+        turn.calls.push(ToolRecord { attempt, call, tool, arguments, answer: None, claimed: false });
+        Ok(())
+    }
+
+    fn tool_answered(&mut self, event: ToolAnswered) -> Applied {
+        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
+        if event.repeated {
+            let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
+            let earlier = turn.answered_before(asked).ok_or(Impossible)?;
+            turn.calls[earlier].claimed = true;
+        }
+        let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
+        if turn.calls[asked].answer.is_some() {
+            return Err(Impossible);
+        }
+        turn.calls[asked].answer = Some((event.text, event.is_error));
+        Ok(())
+    }
+
+    fn attempt_ended(&mut self, event: &AttemptEnded) -> Applied {
+        let turn = self
+            .running
+            .get_mut(&event.turn)
+            .filter(|turn| turn.attempt == event.attempt)
+            .ok_or(Impossible)?;
+        turn.spent = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
+        turn.unknown_cost |= event.cost.amount().is_none();
+        turn.attempt += 1;
+        for call in turn.calls.iter_mut().filter(|call| call.answer.is_none()) {
+            call.answer = Some(("the attempt ended before this call was answered".to_owned(), true));
+            call.claimed = true;
+        }
+        Ok(())
+    }
+
+    fn turn_ended(&mut self, event: &TurnEnded) -> Applied {
+        let turn = self.running.remove(&event.turn).ok_or(Impossible)?;
+        let known = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
+        self.purse.settle(event.turn, known, event.cost.amount().is_some() && !turn.unknown_cost);
+        let (shares, release) = self.policy(turn.seat).ok_or(Impossible)?;
+        let said = event.item.filter(|_| event.outcome == Outcome::Completed);
+        match (said, shares) {
+            (Some(item), Shares::Final) => {
+                let share = Share { seat: turn.seat, turn: event.turn, item };
+                self.wave.speaks(turn.seat);
+                match release {
+                    Release::Now => self.wave.fresh.push(share),
+                    Release::Barrier => self.wave.held.entry(turn.seat).or_default().push(share),
+                }
+            }
+            (_, Shares::Tool) if event.outcome == Outcome::Completed => {}
+            (Some(_), Shares::Nothing) => self.wave.speaks(turn.seat),
+            _ => self.wave.stays_silent(turn.seat, absence(event.outcome)),
+        }
+        Ok(())
+    }
+
+    fn policy(&self, seat: party_core::SeatId) -> Option<(Shares, Release)> {
+        let role = self.format()?.roles.get(&self.seat(seat)?.role)?;
+        Some((role.share, role.release))
+    }
+
+    fn delivered(&mut self, event: &Delivered) -> Applied {
+        let Some(seat) = event.by else { return self.message_delivered(event) };
+        self.wave.fresh.retain(|share| share.item != event.item);
+        for shares in self.wave.held.values_mut() {
+            shares.retain(|share| share.item != event.item);
+        }
+        if let Some(turn) = event.turn.and_then(|turn| self.running.get_mut(&turn)) {
+            turn.shared.push(event.item);
+        }
+        self.wave.speaks(seat);
+        Ok(())
+    }
+
+    fn message_delivered(&mut self, event: &Delivered) -> Applied {
+        let is_front =
+            |input: &Input| matches!(input.what, Asked::Message { item, .. } if item == event.item);
+        if !self.inbox.front().is_some_and(is_front) {
+            return Err(Impossible);
+        }
+        self.inbox.pop_front();
+        self.wave.reactions.clear();
+        self.wave.message = Some(event.item);
+        if !self.wave.active {
+            self.wave.round = 1;
+            self.wave.fired.clear();
+            self.wave.spoken.clear();
+            self.wave.absent.clear();
+        }
+        self.wave.active = true;
+        Ok(())
+    }
+
+    fn queued(&mut self, event: Queued) -> Applied {
+        event.invocations.into_iter().try_for_each(|invocation| self.enqueue(invocation))
+    }
+
+    fn enqueue(&mut self, invocation: QueuedInvocation) -> Applied {
+        let QueuedInvocation { seat, intent, because, reaction } = invocation;
+        let format = self.format().filter(|_| self.seat(seat).is_some()).ok_or(Impossible)?;
+        let coalesce = format.intents.get(&intent).ok_or(Impossible)?.coalesce;
+        self.wave.active = true;
+        let waiting = self.queue.iter_mut().find(|waiting| waiting.seat == seat && waiting.intent == intent);
+        match (waiting, coalesce) {
+            (Some(waiting), Coalesce::Merge) => waiting.because.extend(because),
+            (Some(waiting), Coalesce::Replace) => waiting.because = because,
+            (None, _) | (Some(_), Coalesce::Keep) => {
+                self.queue.push(Waiting { seat, intent, because });
+                if reaction {
+                    *self.wave.reactions.entry(seat).or_default() += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn budget_reserved(&mut self, event: &BudgetReserved) -> Applied {
+        let cap = self.cap().ok_or(Impossible)?;
+        if event.amount > self.purse.room(cap) || self.purse.holds_for(&event.role) {
+            return Err(Impossible);
+        }
+        self.purse.hold(&event.role, event.amount);
+        Ok(())
+    }
+
+    fn turn_started(&mut self, turn: TurnId, event: TurnStarted) -> Applied {
+        let role = self.seat(event.seat).ok_or(Impossible)?.role.clone();
+        let waiting = |waiting: &Waiting| waiting.seat == event.seat && waiting.intent == event.intent;
+        let place = self.queue.iter().position(waiting).ok_or(Impossible)?;
+        let busy = self.running.values().any(|running| running.seat == event.seat);
+        let affordable = match (event.reserve, self.cap()) {
+            (Some(reserve), Some(cap)) => self.purse.fits(&role, reserve, cap),
+            (None, None) => true,
+            _ => false,
+        };
+        if busy || !affordable {
+            return Err(Impossible);
+        }
+        self.queue.remove(place);
+        if let Some(reserve) = event.reserve {
+            self.purse.reserve(turn, &role, reserve);
+        }
+        self.running.insert(turn, RunningTurn::begin(turn, event));
+        Ok(())
+    }
+
+    fn interrupted(&mut self, turns: &[TurnId]) -> Applied {
+        let stops = |input: &Input| input.what == Asked::Command(Command::Stop);
+        let at = self.inbox.iter().position(stops).ok_or(Impossible)?;
+        self.inbox.remove(at);
+        self.stopping = true;
+        self.queue.clear();
+        for turn in turns {
+            self.running.get_mut(turn).ok_or(Impossible)?.interrupted = true;
+        }
+        Ok(())
+    }
+
+    fn quiesced(&mut self, event: &Quiesced) -> Applied {
+        let trigger = event.trigger.map(|index| self.trigger(index).ok_or(Impossible)).transpose()?;
+        if let (Some(index), Some(action)) = (event.trigger, trigger) {
+            *self.wave.fired.entry(index).or_default() += 1;
+            if matches!(action, Action::NextRound { .. }) {
+                self.wave.round += 1;
+            }
+        }
+        for absence in event.absent.iter().filter(|absence| absence.reason == AbsenceReason::OverBudget) {
+            self.wave.stays_silent(absence.seat, absence.reason);
+        }
+        self.queue.clear();
+        self.wave.number += 1;
+        self.wave.active = false;
+        self.wave.spoke.clear();
+        self.wave.silent.clear();
+        Ok(())
+    }
+
+    fn trigger(&self, index: u16) -> Option<Action> {
+        self.format()?.quiescence.get(usize::from(index)).map(|trigger| trigger.action.clone())
+    }
+
+    fn refused(&mut self, input: party_core::Offset) -> Applied {
+        let before = self.inbox.len();
+        self.inbox.retain(|waiting| waiting.offset != input);
+        if self.inbox.len() == before { Err(Impossible) } else { Ok(()) }
+    }
+
+    pub(super) fn cap(&self) -> Option<Usd> {
+        Some(self.opened.as_ref()?.budget?.cap)
+    }
+}
+
+impl RunningTurn {
+    fn begin(turn: TurnId, event: TurnStarted) -> Self {
+        let TurnStarted { seat, intent, round, visible_up_to, reserve, absent, .. } = event;
+        Self {
+            turn,
+            seat,
+            intent,
+            round,
+            visible_up_to,
+            reserve,
+            absent,
+            attempt: 1,
+            interrupted: false,
+            calls: Vec::new(),
+            spent: Usd::ZERO,
+            unknown_cost: false,
+            shared: Vec::new(),
+        }
+    }
+}
+
+const fn absence(outcome: Outcome) -> AbsenceReason {
+    match outcome {
+        Outcome::Completed | Outcome::Empty => AbsenceReason::Empty,
+        Outcome::Failed | Outcome::Lost => AbsenceReason::Failed,
+        Outcome::TimedOut => AbsenceReason::TimedOut,
+        Outcome::Cancelled => AbsenceReason::Cancelled,
+    }
+}

@@ -1,0 +1,173 @@
+//! What the engine remembers: all of it is of the size of what is open.
+
+use crate::Format;
+use party_core::{
+    Absence, AbsenceReason, BudgetTerms, Command, ItemId, Offset, SeatId, SeatSpec, ThreadId, TurnId, Usd,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the session was opened with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Opened {
+    pub(super) format: Format,
+    pub(super) feed: ThreadId,
+    pub(super) seats: Vec<SeatSpec>,
+    pub(super) budget: Option<BudgetTerms>,
+    /// What a turn sets aside, where there is a budget.
+    pub(super) per_turn: Usd,
+}
+
+impl Opened {
+    pub(super) fn seats(&self) -> impl Iterator<Item = (SeatId, &SeatSpec)> {
+        (0..).map(SeatId).zip(&self.seats)
+    }
+
+    pub(super) fn seats_of(&self, role: &str) -> impl Iterator<Item = SeatId> {
+        self.seats().filter(move |(_, seat)| seat.role == role).map(|(id, _)| id)
+    }
+}
+
+/// An input that no decision has acted on yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Input {
+    pub(super) offset: Offset,
+    pub(super) what: Asked,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Asked {
+    Message {
+        item: ItemId,
+        empty: bool,
+    },
+    Command(Command),
+    /// It cannot be acted on, for this reason.
+    Nonsense(String),
+}
+
+/// An invocation that waits for its seat or for money.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Waiting {
+    pub(super) seat: SeatId,
+    pub(super) intent: String,
+    pub(super) because: Vec<ItemId>,
+}
+
+/// The runtime session that a seat was last bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Bound {
+    /// The runtime's token.
+    pub token: Value,
+    /// The last turn that it has seen.
+    pub seen: TurnId,
+}
+
+/// A turn that has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct RunningTurn {
+    /// The turn.
+    pub turn: TurnId,
+    /// Who speaks.
+    pub seat: SeatId,
+    /// Under which intent.
+    pub intent: String,
+    /// The round, counted from 1.
+    pub round: u32,
+    /// The agent sees its thread up to this record.
+    pub visible_up_to: Offset,
+    /// What it has set aside.
+    pub reserve: Option<Usd>,
+    /// Who did not speak so far.
+    pub absent: Vec<Absence>,
+    /// The attempt that runs, counted from 1.
+    pub attempt: u32,
+    /// Whether it is to be stopped.
+    pub interrupted: bool,
+    /// Its tool calls, oldest first.
+    pub calls: Vec<ToolRecord>,
+    /// What its ended attempts cost, as far as known.
+    pub(super) spent: Usd,
+    /// Whether the cost of an ended attempt is unknown.
+    pub(super) unknown_cost: bool,
+    /// What it shared through a tool, oldest first.
+    pub(super) shared: Vec<ItemId>,
+}
+
+/// A tool call of a running turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolRecord {
+    /// The attempt that called.
+    pub attempt: u32,
+    /// The runtime's id of the call.
+    pub call: String,
+    /// The tool.
+    pub tool: String,
+    /// The arguments.
+    pub arguments: Value,
+    /// The answer and whether it is an error, once there is one.
+    pub answer: Option<(String, bool)>,
+    /// Whether a later attempt was given this answer again.
+    pub(super) claimed: bool,
+}
+
+/// An item that a turn shares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Share {
+    pub(super) seat: SeatId,
+    pub(super) turn: TurnId,
+    pub(super) item: ItemId,
+}
+
+/// Where the discussion of the last human message stands.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Wave {
+    /// How many waves came to rest.
+    pub(super) number: u32,
+    /// Whether something happened since the last rest.
+    pub(super) active: bool,
+    /// The round, counted from 1; 0 before the first message.
+    pub(super) round: u32,
+    /// What everything is about.
+    pub(super) message: Option<ItemId>,
+    /// Who spoke in this wave.
+    pub(super) spoke: BTreeSet<SeatId>,
+    /// Who was called in this wave and did not speak.
+    pub(super) silent: BTreeMap<SeatId, AbsenceReason>,
+    /// Who spoke since the message.
+    pub(super) spoken: BTreeSet<SeatId>,
+    /// Whose last turn since the message brought nothing.
+    pub(super) absent: BTreeMap<SeatId, AbsenceReason>,
+    /// How often each trigger fired since the message.
+    pub(super) fired: BTreeMap<u16, u32>,
+    /// How often each seat was called to react since the message.
+    pub(super) reactions: BTreeMap<SeatId, u32>,
+    /// Shares to be delivered now, oldest first.
+    pub(super) fresh: Vec<Share>,
+    /// Shares to be delivered at the barrier, by seat in roster order.
+    pub(super) held: BTreeMap<SeatId, Vec<Share>>,
+}
+
+impl Wave {
+    pub(super) fn speaks(&mut self, seat: SeatId) {
+        self.spoke.insert(seat);
+        self.spoken.insert(seat);
+        self.silent.remove(&seat);
+        self.absent.remove(&seat);
+    }
+
+    pub(super) fn stays_silent(&mut self, seat: SeatId, reason: AbsenceReason) {
+        if !self.spoke.contains(&seat) {
+            self.silent.insert(seat, reason);
+            self.absent.insert(seat, reason);
+        }
+    }
+}
+
+pub(super) fn absences(silent: &BTreeMap<SeatId, AbsenceReason>) -> Vec<Absence> {
+    silent.iter().map(|(&seat, &reason)| Absence { seat, reason }).collect()
+}

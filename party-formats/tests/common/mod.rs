@@ -1,0 +1,192 @@
+//! A session without a bus or a runtime: the test says what turns report.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use party_core::*;
+use party_formats::{Effect, Engine, Format, Member, RunningTurn, check};
+
+pub(crate) struct Sim {
+    pub(crate) engine: Engine,
+    pub(crate) log: Vec<Record>,
+    fresh: u64,
+}
+
+impl Sim {
+    /// A session with `NAME:role` seats, settled after its genesis.
+    pub(crate) fn open(format: &Format, seats: &[&str], budget: Option<BudgetTerms>) -> Self {
+        let session = SessionId::derive(&[b"sim"]);
+        let mut sim = Self { engine: Engine::new(session), log: Vec::new(), fresh: 0 };
+        let team: Vec<_> = seats.iter().map(|seat| seat.split_once(':').unwrap()).collect();
+        let members: Vec<_> = team.iter().map(|(name, role)| Member::new(*name, *role)).collect();
+        check(format, &members).unwrap();
+        let (document, item) = Document::new(serde_json::to_string(format).unwrap());
+        let seats = team
+            .iter()
+            .map(|(name, role)| SeatSpec {
+                name: (*name).to_owned(),
+                role: (*role).to_owned(),
+                thread: ThreadId::derive(&[name.as_bytes()]),
+                prompt: document.clone(),
+                harness: "sim".to_owned(),
+                model: None,
+            })
+            .collect();
+        let opened = SessionOpened {
+            min_engine: 1,
+            format_name: format.name.clone(),
+            format: document,
+            feed: ThreadId::derive(&[b"feed"]),
+            seats,
+            budget,
+        };
+        sim.commit(vec![NewRecord::new(Timestamp::default(), &opened.into()).with_item(item)]);
+        sim
+    }
+
+    pub(crate) fn commit(&mut self, records: Vec<NewRecord>) {
+        let settled = self.engine.settle(records, Timestamp::default());
+        for record in settled.records {
+            let offset = self.log.last().map_or(Offset::START, |last| last.offset).plus(1);
+            self.log.push(record.placed(self.engine.session(), offset, None));
+        }
+        self.engine = settled.engine;
+    }
+
+    pub(crate) fn item(&mut self, author: Author, text: &str) -> Item {
+        self.fresh += 1;
+        Item::message(ItemId::derive(&[&self.fresh.to_be_bytes()]), author, Timestamp::default(), text)
+    }
+
+    pub(crate) fn post(&mut self, text: &str) -> ItemId {
+        let item = self.item(Author::human("ann"), text);
+        let id = item.id;
+        let event = Event::from(MessagePosted { item: id });
+        self.commit(vec![NewRecord::new(Timestamp::default(), &event).with_item(item)]);
+        id
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        self.commit(vec![NewRecord::new(Timestamp::default(), &Commanded { command }.into())]);
+    }
+
+    pub(crate) fn running(&self) -> Vec<RunningTurn> {
+        let effects = self.engine.pending_effects().into_iter();
+        effects
+            .filter_map(|effect| match effect {
+                Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
+                Effect::Interrupt { .. } => None,
+            })
+            .collect()
+    }
+
+    pub(crate) fn name(&self, seat: SeatId) -> String {
+        self.engine.seat(seat).unwrap().name.clone()
+    }
+
+    /// Names of seats that run, in order of their turns.
+    pub(crate) fn speaking(&self) -> Vec<String> {
+        self.running().iter().map(|turn| self.name(turn.seat)).collect()
+    }
+
+    pub(crate) fn turn_of(&self, name: &str) -> RunningTurn {
+        self.running()
+            .into_iter()
+            .find(|turn| self.name(turn.seat) == name)
+            .unwrap_or_else(|| panic!("{name} runs"))
+    }
+
+    pub(crate) fn end(
+        &mut self,
+        name: &str,
+        outcome: Outcome,
+        text: Option<&str>,
+        cost: Cost,
+    ) -> Option<ItemId> {
+        let turn = self.turn_of(name);
+        let item = text.map(|text| self.item(Author::agent(name), text));
+        let event = TurnEnded {
+            turn: turn.turn,
+            attempt: turn.attempt,
+            outcome,
+            item: item.as_ref().map(|item| item.id),
+            usage: Usage::default(),
+            cost,
+            reason: None,
+            sent: Sent::Full,
+        };
+        let mut record = NewRecord::new(Timestamp::default(), &event.into()).in_turn(turn.turn);
+        let id = item.as_ref().map(|item| item.id);
+        if let Some(item) = item {
+            let threads = vec![self.engine.seat(turn.seat).unwrap().thread];
+            record = record.with_op(Op::Add { threads, item: item.id, how: How::Said }).with_item(item);
+        }
+        self.commit(vec![record]);
+        id
+    }
+
+    /// The seat finishes with a text that cost a cent.
+    pub(crate) fn say(&mut self, name: &str, text: &str) -> ItemId {
+        self.end(name, Outcome::Completed, Some(text), Cost::Reported(Usd::from_micros(10_000))).unwrap()
+    }
+
+    pub(crate) fn fail(&mut self, name: &str) {
+        self.end(name, Outcome::Failed, None, Cost::Reported(Usd::ZERO));
+    }
+
+    pub(crate) fn call(
+        &mut self,
+        name: &str,
+        call: &str,
+        tool: &str,
+        arguments: serde_json::Value,
+    ) -> (String, bool) {
+        let turn = self.turn_of(name);
+        let event = ToolCalled {
+            turn: turn.turn,
+            attempt: turn.attempt,
+            call: call.to_owned(),
+            tool: tool.to_owned(),
+            arguments,
+        };
+        self.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
+        self.engine.turn(turn.turn).unwrap().answer(turn.attempt, call).unwrap().clone()
+    }
+
+    /// Texts of a thread in order, as the log's ops put them there.
+    pub(crate) fn thread(&self, thread: ThreadId) -> Vec<String> {
+        let items: std::collections::BTreeMap<_, _> =
+            self.log.iter().flat_map(|record| &record.items).map(|item| (item.id, item.text())).collect();
+        let ops = self.log.iter().flat_map(|record| &record.ops);
+        ops.filter_map(|op| match op {
+            Op::Add { threads, item, .. } if threads.contains(&thread) => Some(items[item].clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    pub(crate) fn private(&self, name: &str) -> Vec<String> {
+        let seat = self.engine.seats().iter().find(|seat| seat.name == name).unwrap();
+        self.thread(seat.thread)
+    }
+
+    pub(crate) fn feed(&self) -> Vec<String> {
+        self.thread(self.engine.feed().unwrap())
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<&str> {
+        self.log.iter().map(|record| record.kind.as_str()).collect()
+    }
+
+    pub(crate) fn count(&self, kind: &str) -> usize {
+        self.log.iter().filter(|record| record.kind == kind).count()
+    }
+
+    pub(crate) fn replay(&self) -> Engine {
+        let mut engine = Engine::new(self.engine.session());
+        self.log.iter().for_each(|record| engine.apply(record));
+        engine
+    }
+}
+
+pub(crate) fn usd(text: &str) -> Usd {
+    text.parse().unwrap()
+}
