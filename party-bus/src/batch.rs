@@ -125,6 +125,9 @@ impl Batch {
         if self.records.is_empty() {
             return invalid("holds no records".into());
         }
+        if self.expect == Expect::Input && self.snapshot.is_some() {
+            return invalid("brings a snapshot, which only a driver makes".into());
+        }
         for (index, record) in self.records.iter().enumerate() {
             let is_input = record.class == RecordClass::Input;
             if !is_input && self.expect == Expect::Input {

@@ -31,7 +31,7 @@ pub enum ErrorKind {
     ItemConflict,
     /// The store was written by a newer version of Party.
     NewerVersion,
-    /// There is no such session, thread or item.
+    /// There is no such session, thread, item or file.
     NotFound,
     /// The file is no store of Party.
     NotAStore,

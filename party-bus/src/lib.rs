@@ -17,7 +17,6 @@
 //! * **Fenced.** Reports, decisions and traces are written by the session's driver only: with the
 //!   fencing token of its lease and the head it expects. Inputs are anybody's.
 //! * **Cancel-safe.** A dropped `append` is done or not done, never half; its batch id tells which.
-#![cfg_attr(feature = "sqlite", doc = "")]
 
 mod batch;
 mod error;
@@ -25,7 +24,9 @@ mod ext;
 mod faulty;
 mod lease;
 mod memory;
+mod process;
 mod query;
+mod refusal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -37,8 +38,6 @@ pub use faulty::{Fault, FaultyBus};
 pub use lease::{Lease, LeaseOp, Owner};
 pub use memory::MemoryBus;
 pub use query::{BusInfo, Capabilities, Classes, Page, Read, SessionInfo, SessionQuery, Side, Watch, Window};
-#[cfg(feature = "sqlite")]
-pub use sqlite::SqliteBus;
 
 use party_core::{Entry, Item, ItemId, Offset, Record};
 use std::{fmt::Debug, sync::Arc};

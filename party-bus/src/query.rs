@@ -86,7 +86,8 @@ impl Read {
 pub struct Page<T> {
     /// What was found, in order.
     pub entries: Vec<T>,
-    /// Where to go on: the last offset or position looked at, those left out by a filter included.
+    /// Where to go on: the last offset or position looked at, those left out by a filter included;
+    /// for a list of sessions, how many to skip. A window that looks back goes on before it.
     pub scanned_to: u64,
     /// Whether there is more behind it now.
     pub more: bool,
@@ -180,5 +181,71 @@ impl Window {
     /// Up to `limit` entries after `position`.
     pub const fn after(thread: ThreadId, position: u64, limit: u32) -> Self {
         Self { thread, side: Side::After(position), limit }
+    }
+}
+
+/// The positions that a window shows of a thread of `head` entries. They are dense, so no entry
+/// need be read to know them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// The first position shown.
+    pub(crate) first: u64,
+    /// The last position shown; before `first` where nothing is.
+    pub(crate) last: u64,
+    scanned_to: u64,
+    more: bool,
+}
+
+impl Window {
+    pub(crate) fn span(&self, head: u64) -> Span {
+        let limit = u64::from(self.limit);
+        let backwards = |last: u64| {
+            let first = last.saturating_sub(limit) + 1;
+            Span { first, last, scanned_to: first, more: first > 1 }
+        };
+        match self.side {
+            Side::Last => backwards(head),
+            Side::Before(position) => backwards(head.min(position.saturating_sub(1))),
+            Side::After(position) => {
+                let last = head.min(position.saturating_add(limit));
+                Span {
+                    first: position.saturating_add(1),
+                    last,
+                    scanned_to: position.max(last),
+                    more: last < head,
+                }
+            }
+        }
+    }
+}
+
+impl Span {
+    pub(crate) fn contains(self, position: u64) -> bool {
+        (self.first..=self.last).contains(&position)
+    }
+
+    pub(crate) fn page<T>(self, entries: Vec<T>) -> Page<T> {
+        Page { entries, scanned_to: self.scanned_to, more: self.more }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_cut_at_both_ends_of_the_thread() {
+        let thread = ThreadId::derive(&[]);
+        let shown = |window: Window, head| {
+            let span = window.span(head);
+            (span.first, span.last, span.scanned_to, span.more)
+        };
+        assert_eq!(shown(Window::last(thread, 3), 10), (8, 10, 8, true));
+        assert_eq!(shown(Window::last(thread, 30), 10), (1, 10, 1, false));
+        assert_eq!(shown(Window::last(thread, 3), 0), (1, 0, 1, false));
+        assert_eq!(shown(Window::before(thread, 4, 3), 10), (1, 3, 1, false));
+        assert_eq!(shown(Window::before(thread, 0, 3), 10), (1, 0, 1, false));
+        assert_eq!(shown(Window::after(thread, 4, 3), 10), (5, 7, 7, true));
+        assert_eq!(shown(Window::after(thread, 12, 3), 10), (13, 10, 12, false));
     }
 }

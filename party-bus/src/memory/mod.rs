@@ -1,0 +1,130 @@
+//! A store in memory: the reference that other backends are measured against.
+
+mod state;
+
+use crate::{
+    Batch, Bus, BusInfo, Capabilities, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
+    SessionQuery, Watch, Window, async_trait, refusal,
+};
+use party_core::{Entry, Item, ItemId, Offset, Record};
+use state::State;
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::{sync::watch, time::Instant};
+
+/// A [`Bus`] in memory, for tests and for parties that need not outlive their process. Nothing is
+/// durable, whatever a batch asks for. Terms of leases run on tokio's clock, which a test may pause.
+pub struct MemoryBus {
+    info: BusInfo,
+    born: Instant,
+    /// `None` once the bus is closed.
+    state: Mutex<Option<State>>,
+    /// Rung after each change.
+    bell: watch::Sender<()>,
+}
+
+impl MemoryBus {
+    /// An empty store.
+    pub fn new() -> Self {
+        static STORES: AtomicU64 = AtomicU64::new(1);
+        let number = STORES.fetch_add(1, Ordering::Relaxed);
+        Self {
+            info: BusInfo {
+                backend: "memory",
+                store: format!("memory-{}-{number}", std::process::id()),
+                epoch: 1,
+                capabilities: Capabilities { durable: false, cross_process: false },
+            },
+            born: Instant::now(),
+            state: Mutex::new(Some(State::default())),
+            bell: watch::Sender::new(()),
+        }
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
+        call(self.lock().as_mut().ok_or_else(refusal::closed)?)
+    }
+
+    /// A panic elsewhere leaves no batch half-written, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Microseconds since the store was made.
+    fn now(&self) -> i64 {
+        i64::try_from(self.born.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+impl Default for MemoryBus {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryBus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryBus").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Bus for MemoryBus {
+    fn info(&self) -> &BusInfo {
+        &self.info
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Receipt> {
+        let receipt = self.with(|state| {
+            batch.check()?;
+            state.append(batch)
+        })?;
+        self.bell.send_replace(());
+        Ok(receipt)
+    }
+
+    async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
+        self.with(|state| state.read(&read))
+    }
+
+    async fn changed(&self, watch: Watch) -> Result<Offset> {
+        let mut bell = self.bell.subscribe();
+        loop {
+            let head = self.with(|state| Ok(state.head(watch.session)))?;
+            // A reader ahead of the head is told at once, and learns from `read` what that means.
+            if head != watch.after {
+                return Ok(head);
+            }
+            bell.changed().await.map_err(|_| refusal::closed())?;
+        }
+    }
+
+    async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>> {
+        let now = self.now();
+        self.with(|state| Ok(state.lease(&op, now)))
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
+        let now = self.now();
+        self.with(|state| Ok(state.list(&query, now)))
+    }
+
+    async fn window(&self, window: Window) -> Result<Page<Entry>> {
+        self.with(|state| state.window(&window))
+    }
+
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> {
+        self.with(|state| ids.iter().map(|id| state.item(*id)).collect())
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.lock().take().ok_or_else(refusal::closed)?;
+        self.bell.send_replace(());
+        Ok(())
+    }
+}
