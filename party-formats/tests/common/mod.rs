@@ -1,5 +1,5 @@
 //! A session without a bus or a runtime: the test says what turns report.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
 use party_core::*;
 use party_formats::{Effect, Engine, Format, Member, RunningTurn, check};

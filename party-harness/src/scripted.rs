@@ -1,1 +1,0 @@
-//! Agents from a file.
