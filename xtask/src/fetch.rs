@@ -12,6 +12,9 @@ use crate::workspace::output;
 
 const ATTEMPTS: u32 = 3;
 
+/// How old a scratch folder is that nobody fills any more.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
 /// The file beside a binary that names the package it came from.
 const STAMP: &str = "integrity";
 
@@ -158,10 +161,23 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(tools: &Path, runtime: &Runtime) -> Result<Self, String> {
-        let folder = tools.join(format!(".{}-{}", runtime.name, std::process::id()));
+        let prefix = format!(".{}-", runtime.name);
+        Self::sweep(tools, &prefix);
+        let folder = tools.join(format!("{prefix}{}", std::process::id()));
         remove(&folder)?;
         fs::create_dir_all(&folder).map_err(|error| describe(&folder, &error))?;
         Ok(Self(folder))
+    }
+
+    /// A killed run leaves its folder; one that was made an hour ago is in no one's use.
+    fn sweep(tools: &Path, prefix: &str) {
+        for entry in fs::read_dir(tools).into_iter().flatten().flatten() {
+            let ours = entry.file_name().to_string_lossy().starts_with(prefix);
+            let made = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            if ours && made.and_then(|made| made.elapsed().ok()).is_some_and(|age| age > ABANDONED) {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 }
 
