@@ -1,1 +1,1 @@
-//! (see below)
+//! Parties for a host application.
