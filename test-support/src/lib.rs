@@ -1,1 +1,32 @@
-//! (see below)
+//! Fakes that stand in for model providers in tests.
+//!
+//! [`FakeAnthropic`] speaks the Anthropic Messages API on a free loopback port and answers from a
+//! [`Scenario`]. [`claude_env`] is the cleared environment in which the real Claude Code binary meets it.
+//!
+//! ```
+//! use test_support::{FakeAnthropic, ModelTurn, Scenario};
+//!
+//! # tokio::runtime::Runtime::new().expect("runtime").block_on(async {
+//! let scenario = Scenario::new().turn(ModelTurn::text("Hello.").when("greet me"));
+//! let fake = FakeAnthropic::start(scenario).await;
+//! assert!(fake.base_url().starts_with("http://127.0.0.1:"));
+//! assert!(fake.requests().is_empty());
+//! # });
+//! ```
+
+mod answer;
+mod block;
+mod claude;
+mod gate;
+mod log;
+mod playing;
+mod queue;
+mod scenario;
+mod server;
+mod wire;
+
+pub use block::{Block, SseError};
+pub use claude::{claude_binary, claude_env};
+pub use gate::Gate;
+pub use scenario::{ModelTurn, OneOrMany, Scenario};
+pub use server::FakeAnthropic;

@@ -1,0 +1,172 @@
+//! Fetches runtime binaries from npm into the target folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::integrity::integrity;
+use crate::runtimes::{Runtime, platform};
+use crate::workspace::output;
+
+const ATTEMPTS: u32 = 3;
+
+/// The file beside a binary that names the package it came from.
+const STAMP: &str = "integrity";
+
+/// A binary that is there.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    binary: PathBuf,
+    what: String,
+    cached: bool,
+}
+
+impl Fetched {
+    pub(crate) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let how = if self.cached { "is cached" } else { "was fetched" };
+        format!("{} {how}: {}", self.what, self.binary.display())
+    }
+}
+
+/// Makes sure that a runtime's binary is in the tools folder.
+pub(crate) fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
+    let platform = platform();
+    let pin = runtime.pin(&platform)?;
+    let what = format!("{} {}", runtime.name, runtime.version);
+    let folder = tools.join(format!("{}-{}", runtime.name, runtime.version));
+    let binary = folder.join(runtime.binary);
+    let cached = is_whole(&folder, &binary, pin);
+    if !cached {
+        let scratch = Scratch::new(tools, runtime)?;
+        let package = format!("{}{platform}@{}", runtime.package, runtime.version);
+        install(runtime, &package, pin, &scratch.0, &folder).map_err(|error| format!("{what}: {error}"))?;
+        if !is_whole(&folder, &binary, pin) {
+            return Err(format!("{what}: {package} holds no {}", runtime.binary));
+        }
+    }
+    Ok(Fetched { binary, what, cached })
+}
+
+fn is_whole(folder: &Path, binary: &Path, pin: &str) -> bool {
+    binary.is_file() && fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == pin)
+}
+
+fn install(runtime: &Runtime, package: &str, pin: &str, scratch: &Path, folder: &Path) -> Result<(), String> {
+    let archive = download(package, pin, scratch)?;
+    let unpacked = scratch.join("unpacked");
+    fs::create_dir_all(&unpacked).map_err(|error| describe(&unpacked, &error))?;
+    let mut tar = Command::new("tar");
+    output(tar.arg("-xzf").arg(&archive).arg("-C").arg(&unpacked).arg("--strip-components=1"))?;
+    check_version(runtime, &unpacked.join(runtime.binary), &scratch.join("home"))?;
+    let stamp = unpacked.join(STAMP);
+    fs::write(&stamp, pin).map_err(|error| describe(&stamp, &error))?;
+    // Only what is not whole is replaced; a second process may have been quicker.
+    if !is_whole(folder, &folder.join(runtime.binary), pin) {
+        remove(folder)?;
+        fs::rename(&unpacked, folder).map_err(|error| describe(folder, &error))?;
+    }
+    Ok(())
+}
+
+fn download(package: &str, pin: &str, scratch: &Path) -> Result<PathBuf, String> {
+    let mut last = String::new();
+    for attempt in 1..=ATTEMPTS {
+        if attempt > 1 {
+            std::thread::sleep(Duration::from_secs(2 * u64::from(attempt - 1)));
+        }
+        let folder = scratch.join(format!("attempt-{attempt}"));
+        match pack(package, &folder).and_then(|archive| verified(archive, pin)) {
+            Ok(archive) => return Ok(archive),
+            Err(Failed::ForGood(error)) => return Err(error),
+            Err(Failed::Maybe(error)) => last = error,
+        }
+    }
+    Err(format!("cannot fetch {package} in {ATTEMPTS} attempts: {last}"))
+}
+
+/// Whether another attempt may help.
+#[derive(Debug)]
+enum Failed {
+    Maybe(String),
+    ForGood(String),
+}
+
+fn pack(package: &str, folder: &Path) -> Result<PathBuf, Failed> {
+    fs::create_dir_all(folder).map_err(|error| Failed::ForGood(describe(folder, &error)))?;
+    let mut npm = Command::new("npm");
+    npm.args(["pack", package, "--loglevel", "error", "--pack-destination"]).arg(folder);
+    let result = npm.current_dir(folder).stdin(Stdio::null()).output();
+    let output = result.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            Failed::ForGood("npm was not found; install Node.js, which brings npm, and run again".to_owned())
+        }
+        _ => Failed::ForGood(format!("npm: {error}")),
+    })?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(Failed::Maybe(format!("npm pack: {}: {}", output.status, stderr.trim())));
+    }
+    archive_in(folder).ok_or_else(|| Failed::Maybe("npm pack wrote no archive".to_owned()))
+}
+
+fn archive_in(folder: &Path) -> Option<PathBuf> {
+    let mut paths = fs::read_dir(folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.find(|path| path.extension().is_some_and(|extension| extension == "tgz"))
+}
+
+fn verified(archive: PathBuf, pin: &str) -> Result<PathBuf, Failed> {
+    let sum = fs::File::open(&archive).and_then(integrity);
+    let sum = sum.map_err(|error| Failed::Maybe(describe(&archive, &error)))?;
+    if sum == pin {
+        return Ok(archive);
+    }
+    Err(Failed::Maybe(format!("the archive's checksum is {sum}, but {pin} is pinned")))
+}
+
+/// The binary starts here, without any setting of its user, and is the one that was asked for.
+fn check_version(runtime: &Runtime, binary: &Path, home: &Path) -> Result<(), String> {
+    fs::create_dir_all(home).map_err(|error| describe(home, &error))?;
+    let mut command = Command::new(binary);
+    command.arg("--version").env_clear().env("HOME", home).env("TMPDIR", home).env("PATH", "/usr/bin:/bin");
+    let text = output(command.current_dir(home))?;
+    if text.split_whitespace().next() == Some(runtime.version) {
+        return Ok(());
+    }
+    Err(format!("the binary says that it is {}", text.trim()))
+}
+
+fn remove(folder: &Path) -> Result<(), String> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(describe(folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn describe(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// A folder beside the final one, so that a rename is enough; removed in the end.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(tools: &Path, runtime: &Runtime) -> Result<Self, String> {
+        let folder = tools.join(format!(".{}-{}", runtime.name, std::process::id()));
+        remove(&folder)?;
+        fs::create_dir_all(&folder).map_err(|error| describe(&folder, &error))?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,107 @@
+//! Runs the chosen parts one after the other.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::fetch::{Fetched, fetch};
+use crate::parts::Part;
+use crate::purity;
+use crate::runtimes::CLAUDE;
+use crate::workspace::Workspace;
+
+/// Runs parts until one fails; the result is the line that sums them up.
+pub(crate) fn run(workspace: &Workspace, parts: &[Part]) -> Result<String, String> {
+    let start = Instant::now();
+    let mut download = Download::begin_if(parts.contains(&Part::Real), workspace);
+    for part in parts {
+        let begun = Instant::now();
+        println!("==> {}: {}", part.name(), part.about());
+        step(*part, workspace, &mut download)
+            .map_err(|error| format!("FAILED in `{}` after {}: {error}", part.name(), seconds(start)))?;
+        println!("    {}: {}", part.name(), seconds(begun));
+    }
+    let names: Vec<_> = parts.iter().map(|part| part.name()).collect();
+    Ok(format!("xtask: passed in {}: {}", seconds(start), names.join(", ")))
+}
+
+fn step(part: Part, workspace: &Workspace, download: &mut Download) -> Result<(), String> {
+    match part {
+        Part::Fmt => status(&mut workspace.cargo(["fmt", "--all", "--check"])),
+        Part::Purity => purity::check(workspace),
+        Part::Clippy => status(
+            workspace
+                .cargo(["clippy", "--workspace", "--all-targets", "--all-features"])
+                .args(["--", "-D", "warnings"]),
+        ),
+        Part::Doc => status(
+            workspace
+                .cargo(["doc", "--workspace", "--no-deps", "--all-features"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        ),
+        Part::Unit => status(
+            workspace
+                .cargo(["test", "--workspace", "--lib", "--bins", "--tests", "--examples"])
+                .args(["--features", &workspace.features(false)]),
+        ),
+        Part::Doctest => status(
+            workspace
+                .cargo(["test", "--workspace", "--doc"])
+                .args(["--features", &workspace.features(false)]),
+        ),
+        Part::Real => real(workspace, download),
+        // Over the whole workspace, because so does the README's first command: it finds all built.
+        Part::Examples => status(&mut workspace.cargo(["build", "--release", "--workspace", "--examples"])),
+    }
+}
+
+fn real(workspace: &Workspace, download: &mut Download) -> Result<(), String> {
+    let fetched = download.wait()?;
+    println!("    {}", fetched.summary());
+    // Over the whole workspace, so that the dependencies are those that the unit tests have built.
+    let mut command = workspace.cargo(["test", "--workspace", "--test", "real*"]);
+    command.args(["--features", &workspace.features(true)]);
+    status(command.env("PARTY_TEST_CLAUDE", fetched.binary()))
+}
+
+fn status(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("cargo: {status}")) }
+}
+
+fn seconds(since: Instant) -> String {
+    format!("{:.1} s", since.elapsed().as_secs_f64())
+}
+
+/// The fetching of the runtime binaries, which waits for the network while the compiler works.
+#[derive(Debug)]
+struct Download {
+    tools: PathBuf,
+    thread: Option<JoinHandle<Result<Fetched, String>>>,
+}
+
+impl Download {
+    fn begin_if(wanted: bool, workspace: &Workspace) -> Self {
+        let tools = workspace.tools();
+        let folder = tools.clone();
+        let thread = wanted.then(|| std::thread::spawn(move || fetch(&CLAUDE, &folder)));
+        Self { tools, thread }
+    }
+
+    fn wait(&mut self) -> Result<Fetched, String> {
+        match self.thread.take() {
+            Some(thread) => thread.join().map_err(|_| "the download panicked".to_owned())?,
+            None => fetch(&CLAUDE, &self.tools),
+        }
+    }
+}
+
+impl Drop for Download {
+    /// A failed step waits for the download, which would else leave its half behind.
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
