@@ -40,7 +40,11 @@ impl Bill {
         let total = dollars(&outcome.total_cost_usd);
         match &outcome.model_usage_since_last_result {
             Some(models) => {
-                self.cost = models.values().filter_map(|model| dollars(&model["costUSD"])).sum::<Usd>().saturating_add(self.cost);
+                self.cost = models
+                    .values()
+                    .filter_map(|model| dollars(&model["costUSD"]))
+                    .sum::<Usd>()
+                    .saturating_add(self.cost);
                 models.values().for_each(|model| self.usage.add(&model_usage(model)));
             }
             None => {
@@ -70,7 +74,9 @@ impl Bill {
 
     pub(super) fn usage(&self) -> Usage {
         let steps = if self.messages.is_empty() { self.rounds } else { self.messages.len() as u64 };
-        Usage { steps, ..self.usage }
+        let mut usage = self.usage;
+        usage.steps = steps;
+        usage
     }
 }
 
@@ -87,9 +93,10 @@ fn main_usage(usage: &Value) -> Usage {
 }
 
 fn counts(value: &Value, names: [&str; 4]) -> Usage {
-    let [input_tokens, output_tokens, cache_read_tokens, cache_write_tokens] =
+    let mut usage = Usage::default();
+    [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens] =
         names.map(|name| value.get(name).and_then(Value::as_u64).unwrap_or(0));
-    Usage { input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, steps: 0 }
+    usage
 }
 
 #[cfg(test)]

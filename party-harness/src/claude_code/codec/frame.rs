@@ -9,7 +9,7 @@ pub(super) enum Frame {
 }
 
 /// Cuts on `\n` and nothing else: the CLI writes U+2028 unescaped.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Framer {
     limit: usize,
     line: Vec<u8>,

@@ -101,7 +101,7 @@ impl Decoder {
 
     /// The same decoder with another limit for lines; 64 MiB otherwise. A longer line is dropped.
     #[must_use]
-    pub const fn line_limit(mut self, bytes: usize) -> Self {
+    pub fn line_limit(mut self, bytes: usize) -> Self {
         self.framer = Framer::new(bytes);
         self
     }
@@ -178,7 +178,7 @@ impl Decoder {
         match (&*head.kind, head.subtype.as_deref()) {
             ("assistant", _) if by_sub_agent => self.by_sub_agent(line),
             ("assistant", _) => self.by_model(line, head),
-            ("user", _) if !by_sub_agent => self.to_model(line),
+            ("user", _) if !by_sub_agent => self.back_to_model(line),
             ("result", _) => self.result(line, head),
             ("system", Some("init")) => self.init(line, head),
             ("system", Some("api_retry")) => self.retry(line),

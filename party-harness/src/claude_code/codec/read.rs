@@ -30,7 +30,8 @@ impl Decoder {
             self.bill.version(version);
         }
         self.name_session(head);
-        if let Some(session) = self.session.clone().filter(|_| !std::mem::replace(&mut self.announced, true)) {
+        if let Some(session) = self.session.clone().filter(|_| !std::mem::replace(&mut self.announced, true))
+        {
             self.out.push(Decoded::Session(session));
         }
         self.poisoned = self.poisoned.take().or_else(|| self.poison(&init));
@@ -108,7 +109,7 @@ impl Decoder {
         plain.map_or_else(|| name.clone(), str::to_owned)
     }
 
-    pub(super) fn to_model(&mut self, line: &[u8]) -> Option<()> {
+    pub(super) fn back_to_model(&mut self, line: &[u8]) -> Option<()> {
         let said: Said<'_> = serde_json::from_slice(line).ok()?;
         let blocks = blocks(said.message.content?).filter(|_| !said.is_synthetic);
         let Some(blocks) = blocks else { return self.keep(line) };

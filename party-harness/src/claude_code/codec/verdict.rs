@@ -35,6 +35,8 @@ pub enum Status {
     Refused,
     /// The process did not start its work.
     NotStarted,
+    /// The session had the message already, and nothing was done.
+    Repeated,
 }
 
 impl Status {
@@ -44,7 +46,9 @@ impl Status {
             Self::Completed => Outcome::Completed,
             Self::Empty => Outcome::Empty,
             Self::Cancelled => Outcome::Cancelled,
-            Self::Failed | Self::Poisoned | Self::Refused | Self::NotStarted => Outcome::Failed,
+            Self::Failed | Self::Poisoned | Self::Refused | Self::NotStarted | Self::Repeated => {
+                Outcome::Failed
+            }
         }
     }
 }
@@ -122,7 +126,11 @@ impl Decoder {
         };
         let stderr = tail(&exit.stderr);
         let colon = if stderr.is_empty() { "" } else { ": " };
-        let status = if self.lines == 0 && exit.signal.is_none() { Status::NotStarted } else { Status::Failed };
+        let status = match exit.code {
+            Some(0) if !self.announced => Status::Repeated,
+            Some(_) if self.lines == 0 => Status::NotStarted,
+            _ => Status::Failed,
+        };
         (status, Some(format!("claude {how}{colon}{stderr}")))
     }
 
@@ -131,7 +139,9 @@ impl Decoder {
         let said = || self.answer.texts.join("\n\n");
         let result = self.last.as_ref().and_then(|last| last.result.as_deref());
         let text = match (status, result) {
-            (Status::Completed, Some(result)) if self.answer.texts.last().is_none_or(|text| text != result) => {
+            (Status::Completed, Some(result))
+                if self.answer.texts.last().is_none_or(|text| text != result) =>
+            {
                 result.to_owned()
             }
             _ => said(),
@@ -151,7 +161,7 @@ impl Decoder {
     /// Without a result nobody knows, except where no model can have been called yet.
     fn cost(&self, status: Status) -> Cost {
         let unpaid = match status {
-            Status::NotStarted | Status::Refused => true,
+            Status::NotStarted | Status::Refused | Status::Repeated => true,
             Status::Poisoned => self.answer.message.is_none(),
             _ => false,
         };

@@ -180,10 +180,15 @@ mod tests {
 
     #[test]
     fn lone_surrogates_become_replacement_characters() {
-        let fixed = |text: &str| without_lone_surrogates(text.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap());
+        let fixed = |text: &str| {
+            without_lone_surrogates(text.as_bytes()).map(|bytes| String::from_utf8(bytes).unwrap())
+        };
         assert_eq!(fixed(r#""\ud83d\ude00 \\ud83d x""#), None);
         assert_eq!(fixed(r#""a\ud83d""#).as_deref(), Some(r#""a\ufffd""#));
-        assert_eq!(fixed(r#""\ude00\ud83d\ude00\ud83d\n""#).as_deref(), Some(r#""\ufffd\ud83d\ude00\ufffd\n""#));
+        assert_eq!(
+            fixed(r#""\ude00\ud83d\ude00\ud83d\n""#).as_deref(),
+            Some(r#""\ufffd\ud83d\ude00\ufffd\n""#)
+        );
     }
 
     #[test]

@@ -1,0 +1,1 @@
+//! The adapter against the real Claude Code binary and a fake model.
