@@ -124,10 +124,10 @@ impl Run {
             let (exit, interrupted) = self.watch(&mut running, seen).await;
             let (code, signal) = code_and_signal(&exit);
             if signal.is_some() || interrupted {
-                running.sweep().await
+                running.sweep().await;
             } else {
-                running.gone()
-            };
+                running.gone();
+            }
             drop(token);
             let _ = timeout(DRAIN, read.cancelled()).await;
             gone.cancel();

@@ -106,6 +106,15 @@ impl Decoder {
         self
     }
 
+    /// The same decoder for a turn that needs the MCP server `server` with `tools`, by their full
+    /// names such as `mcp__party__share`; without them its run is [`Status::Poisoned`].
+    #[must_use]
+    pub fn requires(mut self, server: impl Into<String>, tools: &[&str]) -> Self {
+        let tools = tools.iter().map(|tool| (*tool).to_owned()).collect();
+        self.required = Some(Required { server: server.into(), tools });
+        self
+    }
+
     /// Takes bytes as they come, cut anywhere.
     pub fn feed(&mut self, chunk: &[u8]) -> Vec<Decoded> {
         let mut frames = Vec::new();
