@@ -1,1 +1,9 @@
-//! Host applications built on Party; each lives in its own folder.
+//! What the example hosts share: exit codes, the store, safe output.
+
+mod exit;
+mod output;
+mod store;
+
+pub use exit::{BAD_INPUT, BadInput, FINISHED, INTERRUPTED, NO_RESULT, fail};
+pub use output::{Output, printable, record_line};
+pub use store::{default_store, open_existing, open_store};

@@ -3,6 +3,7 @@
 use crate::{Cost, Document, ItemId, Offset, RecordClass, SeatId, ThreadId, TurnId, Usage, Usd, WireError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
+use std::fmt;
 
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $tag:literal, $class:ident;)*) => {
@@ -438,6 +439,19 @@ pub enum AbsenceReason {
     OverBudget,
 }
 
+/// In words that fit behind a name: `took too long`.
+impl fmt::Display for AbsenceReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "said nothing",
+            Self::Failed => "failed",
+            Self::TimedOut => "took too long",
+            Self::Cancelled => "was stopped",
+            Self::OverBudget => "no budget left",
+        })
+    }
+}
+
 /// A seat that did not speak, and why.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -497,6 +511,21 @@ pub enum CloseReason {
     Corrupt,
     /// Decisions did not come to an end.
     Runaway,
+}
+
+/// In words: `too few spoke`.
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Finished => "finished",
+            Self::BelowQuorum => "too few spoke",
+            Self::JudgeFailed => "the judge failed",
+            Self::Aborted => "it was stopped",
+            Self::Closed => "it was closed",
+            Self::Corrupt => "its log holds a record that cannot be",
+            Self::Runaway => "its decisions did not come to an end",
+        })
+    }
 }
 
 /// The session is over; nothing that comes later is acted on.

@@ -1,7 +1,7 @@
 //! What an agent is told at render time, behind the conversation.
 
 use crate::{Engine, RunningTurn};
-use party_core::{AbsenceReason, Framing, Reader, SeatSpec};
+use party_core::{Framing, Reader, SeatSpec};
 use std::fmt::Write as _;
 
 impl Engine {
@@ -26,22 +26,11 @@ impl Engine {
         for absence in &turn.absent {
             let name = self.seat(absence.seat).map_or("somebody", |seat: &SeatSpec| &seat.name);
             let separator = if words.is_empty() { " Name as absent: " } else { ", " };
-            let _ = write!(words, "{separator}{name} ({})", in_words(absence.reason));
+            let _ = write!(words, "{separator}{name} ({})", absence.reason);
         }
         if !words.is_empty() {
             words.push('.');
         }
         words
-    }
-}
-
-const fn in_words(reason: AbsenceReason) -> &'static str {
-    match reason {
-        AbsenceReason::Empty => "said nothing",
-        AbsenceReason::Failed => "failed",
-        AbsenceReason::TimedOut => "took too long",
-        AbsenceReason::Cancelled => "was stopped",
-        AbsenceReason::OverBudget => "no budget left",
-        _ => "absent",
     }
 }

@@ -1,4 +1,5 @@
 //! What holds for every format, team and course of events.
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 

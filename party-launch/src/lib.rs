@@ -45,6 +45,7 @@ mod log;
 mod mcp;
 mod party;
 mod seat;
+mod transcript;
 mod view;
 
 pub use builder::{PartyBuilder, Seat};
@@ -52,6 +53,7 @@ pub use environment::base_environment;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::Feed;
 pub use party::Party;
+pub use transcript::{Said, Transcript};
 
 pub use party_bus as bus;
 pub use party_core as core;

@@ -1,0 +1,286 @@
+//! The command line.
+
+use lexopt::{Arg, Parser, ValueExt};
+use party_core::{SessionId, Usd};
+use party_examples::BadInput;
+use std::{ffi::OsString, path::PathBuf};
+
+pub(crate) const HELP: &str = "\
+Asks a council of personas a question; a judge writes the final answer.
+
+Usage: council [OPTIONS] QUESTION
+       council --resume SESSION [--store PATH] [--json | --canvas [FILE]]
+
+Options:
+  --personas A,B       only these personas, in this order
+  --rounds N           rounds of opinions, 1 to 5 [default: 1]
+  --budget USD         what the party may spend [default: 1.50, or PARTY_DEFAULT_BUDGET_USD]
+  --harness NAME       scripted or claude [default: scripted]
+  --persona-dir DIR    personas from this folder instead of the shipped ones
+  --timeout SECONDS    how long a persona may take [default: 120]
+  --store PATH         the SQLite file [default: in your data folder]
+  --resume SESSION     go on with a session, follow it, or print it if it is over
+  --canvas [FILE]      the transcript as Markdown, to FILE or standard output
+  --json               one JSON object per record on standard output, nothing else
+  --pass-env A,B       variables that agents may see beside HOME, PATH, USER, LANG, LC_*, TZ, TMPDIR
+  --claude-bin PATH    the claude binary [default: PARTY_CLAUDE_BIN, else from PATH]
+  --script FILE        what the scripted personas say, instead of the shipped script
+  -h, --help           this text
+
+Exit codes: 0 finished, 1 ended without a result, 2 bad input, 130 interrupted and resumable.
+";
+
+/// How the transcript leaves the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Opinions and synthesis as they come.
+    Plain,
+    /// Markdown on standard output.
+    Canvas,
+    /// Opinions as they come, and Markdown in a file.
+    CanvasFile(PathBuf),
+    /// Records.
+    Json,
+}
+
+/// Which runtime the personas live on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Scripted,
+    Claude,
+}
+
+impl Runtime {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Scripted => "scripted",
+            Self::Claude => "claude",
+        }
+    }
+
+    fn parse(name: &str) -> Result<Self, BadInput> {
+        [Self::Scripted, Self::Claude]
+            .into_iter()
+            .find(|runtime| runtime.name() == name)
+            .ok_or_else(|| BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude")))
+    }
+}
+
+/// What the user asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Args {
+    pub(crate) question: Option<String>,
+    pub(crate) personas: Option<Vec<String>>,
+    pub(crate) rounds: Option<u32>,
+    pub(crate) budget: Option<Usd>,
+    pub(crate) harness: Option<Runtime>,
+    pub(crate) persona_dir: Option<PathBuf>,
+    pub(crate) timeout: Option<u32>,
+    pub(crate) store: Option<PathBuf>,
+    pub(crate) resume: Option<SessionId>,
+    pub(crate) canvas: Option<Option<PathBuf>>,
+    pub(crate) json: bool,
+    pub(crate) pass_env: Vec<String>,
+    pub(crate) claude_bin: Option<PathBuf>,
+    pub(crate) script: Option<PathBuf>,
+    pub(crate) help: bool,
+}
+
+impl Args {
+    pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, BadInput> {
+        let mut parsed = Self::default();
+        let mut parser = Parser::from_args(args);
+        let mut after_canvas = None;
+        while let Some(arg) = parser.next().map_err(usage)? {
+            match arg {
+                Arg::Value(value) => parsed.positional(text(value)?)?,
+                Arg::Short('h') => parsed.help = true,
+                Arg::Long(name) => {
+                    let name = name.to_owned();
+                    parsed.option(&name, &mut parser, &mut after_canvas)?;
+                }
+                Arg::Short(_) => return Err(usage(arg.unexpected())),
+            }
+        }
+        parsed.settle_canvas(after_canvas);
+        parsed.check()?;
+        Ok(parsed)
+    }
+
+    fn positional(&mut self, value: String) -> Result<(), BadInput> {
+        match self.question.replace(value) {
+            None => Ok(()),
+            Some(first) => Err(BadInput::new(format!("more than one question: put it in quotes (`{first}` …)"))),
+        }
+    }
+
+    fn option(&mut self, name: &str, parser: &mut Parser, after_canvas: &mut Option<String>) -> Result<(), BadInput> {
+        match name {
+            "help" => self.help = true,
+            "json" => self.json = true,
+            "canvas" => self.take_canvas(parser, after_canvas)?,
+            "personas" => once(name, &mut self.personas, names(&value(name, parser)?))?,
+            "rounds" => once(name, &mut self.rounds, number(name, &value(name, parser)?, 1..=5)?)?,
+            "timeout" => once(name, &mut self.timeout, number(name, &value(name, parser)?, 1..=86_400)?)?,
+            "budget" => once(name, &mut self.budget, budget("--budget", &value(name, parser)?)?)?,
+            "harness" => once(name, &mut self.harness, Runtime::parse(&value(name, parser)?)?)?,
+            "persona-dir" => once(name, &mut self.persona_dir, value(name, parser)?.into())?,
+            "store" => once(name, &mut self.store, value(name, parser)?.into())?,
+            "claude-bin" => once(name, &mut self.claude_bin, value(name, parser)?.into())?,
+            "script" => once(name, &mut self.script, value(name, parser)?.into())?,
+            "pass-env" => self.pass_env.extend(names(&value(name, parser)?)),
+            "resume" => {
+                let session = value(name, parser)?.parse().map_err(|error| BadInput::new(format!("--resume: {error}")))?;
+                once(name, &mut self.resume, session)?;
+            }
+            _ => return Err(BadInput::new(format!("unknown option --{name}; see --help"))),
+        }
+        Ok(())
+    }
+
+    /// `--canvas` may have a file behind it; what stands there may also be the question.
+    fn take_canvas(&mut self, parser: &mut Parser, after_canvas: &mut Option<String>) -> Result<(), BadInput> {
+        let file = match parser.optional_value() {
+            Some(file) => Some(PathBuf::from(file)),
+            None => {
+                let next = parser.try_raw_args().and_then(|mut raw| {
+                    raw.peek()?.to_str().filter(|next| !next.starts_with('-'))?;
+                    raw.next()
+                });
+                *after_canvas = next.map(text).transpose()?;
+                None
+            }
+        };
+        once("canvas", &mut self.canvas, file)
+    }
+
+    fn settle_canvas(&mut self, after_canvas: Option<String>) {
+        let Some(value) = after_canvas else { return };
+        if self.question.is_some() || self.resume.is_some() {
+            self.canvas = Some(Some(value.into()));
+        } else {
+            self.question = Some(value);
+        }
+    }
+
+    fn check(&self) -> Result<(), BadInput> {
+        if self.help {
+            return Ok(());
+        }
+        if self.json && self.canvas == Some(None) {
+            return Err(BadInput::new("--json and --canvas both want standard output; give --canvas a FILE"));
+        }
+        match (&self.question, self.resume) {
+            (Some(_), Some(_)) => Err(BadInput::new("--resume goes on with a question that was asked; leave the question out")),
+            (None, None) => Err(BadInput::new("no question; try: council \"Should we adopt JSONL as our log format?\"")),
+            (Some(question), None) if question.trim().is_empty() => Err(BadInput::new("the question is empty")),
+            (Some(_), None) => Ok(()),
+            (None, Some(_)) => self.check_resume(),
+        }
+    }
+
+    fn check_resume(&self) -> Result<(), BadInput> {
+        let changes = [
+            ("--personas", self.personas.is_some()),
+            ("--rounds", self.rounds.is_some()),
+            ("--budget", self.budget.is_some()),
+            ("--harness", self.harness.is_some()),
+            ("--persona-dir", self.persona_dir.is_some()),
+            ("--timeout", self.timeout.is_some()),
+        ];
+        match changes.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(BadInput::new(format!("{option}: a session that is resumed keeps what it was started with"))),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn show(&self) -> Show {
+        match &self.canvas {
+            _ if self.json => Show::Json,
+            None => Show::Plain,
+            Some(None) => Show::Canvas,
+            Some(Some(file)) => Show::CanvasFile(file.clone()),
+        }
+    }
+}
+
+/// Reads an amount that has to be more than nothing.
+pub(crate) fn budget(source: &str, text: &str) -> Result<Usd, BadInput> {
+    let amount: Usd = text.parse().map_err(|error| BadInput::new(format!("{source}: {error}")))?;
+    if amount == Usd::ZERO {
+        return Err(BadInput::new(format!("{source}: a budget of 0 buys nothing")));
+    }
+    Ok(amount)
+}
+
+fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), BadInput> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(BadInput::new(format!("--{name} is given twice"))),
+    }
+}
+
+fn value(name: &str, parser: &mut Parser) -> Result<String, BadInput> {
+    text(parser.value().map_err(|_| BadInput::new(format!("--{name} needs a value")))?)
+}
+
+fn number(name: &str, text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, BadInput> {
+    let error = || BadInput::new(format!("--{name}: `{text}` is not a number from {} to {}", range.start(), range.end()));
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(error)
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+fn text(value: OsString) -> Result<String, BadInput> {
+    value.string().map_err(usage)
+}
+
+fn usage(error: lexopt::Error) -> BadInput {
+    BadInput::new(format!("{error}; see --help"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Args, String> {
+        Args::parse(args.iter().map(OsString::from)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn canvas_takes_a_file_only_where_a_question_stands_elsewhere() {
+        assert_eq!(parse(&["--canvas", "Ship?"]).unwrap().show(), Show::Canvas);
+        assert_eq!(parse(&["Ship?", "--canvas"]).unwrap().show(), Show::Canvas);
+        for args in [["--canvas", "a.md", "Ship?"].as_slice(), &["Ship?", "--canvas", "a.md"], &["Ship?", "--canvas=a.md"]] {
+            assert_eq!(parse(args).unwrap().show(), Show::CanvasFile("a.md".into()), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn bad_input_names_the_option() {
+        for (args, expected) in [
+            (["Q", "--rounds", "0"].as_slice(), "--rounds: `0` is not a number from 1 to 5"),
+            (&["Q", "--rounds=6"], "--rounds: `6` is not a number from 1 to 5"),
+            (&["Q", "--budget", "0"], "--budget: a budget of 0 buys nothing"),
+            (&["Q", "--budget", "abc"], "--budget: `abc` is not an amount in USD: expected a number such as 1.50"),
+            (&["Q", "--harness", "gpt"], "--harness: unknown harness `gpt`; there are: scripted, claude"),
+            (&["Q", "--budget"], "--budget needs a value"),
+            (&["Q", "--budget", "1", "--budget", "2"], "--budget is given twice"),
+            (&["Q", "--colour"], "unknown option --colour; see --help"),
+            (&[" "], "the question is empty"),
+            (&["Q", "--json", "--canvas"], "--json and --canvas both want standard output; give --canvas a FILE"),
+        ] {
+            assert_eq!(parse(args).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn options_that_would_change_a_resumed_session_are_bad_input() {
+        let session = SessionId::derive(&[]).to_string();
+        let error = parse(&["--resume", &session, "--rounds", "2"]).unwrap_err();
+        assert_eq!(error, "--rounds: a session that is resumed keeps what it was started with");
+        assert!(parse(&["--resume", "7"]).unwrap_err().starts_with("--resume: `7` is not a session id"));
+    }
+}
