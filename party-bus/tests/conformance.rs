@@ -1,5 +1,7 @@
 //! The backends of this crate pass the suite that backends of others can run.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use party_bus::{Bus, MemoryBus, SqliteBus, bus_conformance};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -7,6 +9,7 @@ use tempfile::TempDir;
 mod memory {
     use super::*;
 
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> (Arc<dyn Bus>, ()) {
         (Arc::new(MemoryBus::new()), ())
     }

@@ -21,6 +21,8 @@ const APPLICATION_ID: i32 = 0x5072_7479;
 const SCHEMA: i32 = 1;
 /// Older ones may corrupt a write-ahead log that two connections reset at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
+/// SQLite takes a shorter file for an empty database.
+const SMALLEST_PAGE: u64 = 512;
 
 /// What to do where there is no file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +54,7 @@ fn inspect(path: &Path, missing: Missing) -> Result<()> {
         Ok(file) if !file.is_file() => not_a_store("is not a regular file"),
         Ok(file) if file.len() == 0 && missing == Missing::Refuse => not_a_store("is empty, not a store"),
         Ok(file) if file.len() == 0 => Ok(()),
+        Ok(file) if file.len() < SMALLEST_PAGE => not_a_store("is not a Party store"),
         Ok(_) => match identify(path) {
             Ok((APPLICATION_ID, schema)) => check_schema(path, schema),
             Ok(_) => not_a_store("is a database of another application"),

@@ -5,7 +5,7 @@ use super::{
     lease::{Columns, now, tenure},
     row::{self, int, parse, uint},
 };
-use crate::{Page, Read, SessionInfo, SessionQuery, Snapshot, Window, refusal};
+use crate::{Classes, Page, Read, SessionInfo, SessionQuery, Snapshot, Window, refusal};
 use party_core::{Entry, Item, ItemId, Offset, Record, SessionId, Timestamp, TurnId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::value::RawValue;
@@ -25,7 +25,8 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
     }
     let mut select = conn.prepare_cached(
         "SELECT \"offset\", v, class, kind, at, turn, author, items, ops, body FROM record
-         WHERE session = ?1 AND \"offset\" > ?2 AND (?3 >> class) & 1 ORDER BY \"offset\" LIMIT ?4",
+         WHERE session = ?1 AND \"offset\" > ?2 AND (class NOT BETWEEN 0 AND 3 OR (?3 >> class) & 1)
+         ORDER BY \"offset\" LIMIT ?4",
     )?;
     let session = row::session(conn, read.session)?;
     let mut rows = select.query(params![session, int(read.after.0), read.classes.mask(), read.limit])?;
@@ -33,6 +34,13 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
     let mut scanned_to = read.after;
     while let Some(row) = rows.next()? {
         let (record, size) = record(conn, read.session, row)?;
+        if read.classes == Classes::ALL && record.offset != scanned_to.plus(1) {
+            return Err(Failure::corrupt(format!(
+                "record {} of session {} is missing",
+                scanned_to.plus(1),
+                read.session
+            )));
+        }
         bytes += size;
         scanned_to = record.offset;
         entries.push(Arc::new(record));

@@ -1,0 +1,188 @@
+//! Opening files: what is made, and what is refused and left alone.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use party_bus::{Bus, BusExt as _, ErrorKind, SqliteBus, conformance::Sample, conformance::note};
+use party_core::{Offset, RecordClass};
+use rusqlite::Connection;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tempfile::TempDir;
+
+fn folder() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    (folder, path)
+}
+
+/// Every file of the folder with its content.
+fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+        .into_iter()
+        .filter(|path| path.is_file())
+        .map(|path| (path.clone(), fs::read(path).unwrap()))
+        .collect()
+}
+
+async fn refused(path: &Path, kind: ErrorKind, message: &str) {
+    for outcome in [SqliteBus::open(path).await, SqliteBus::open_existing(path).await] {
+        let error = outcome.unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.kind(), kind, "{text}");
+        assert!(text.contains(path.to_str().unwrap()) && text.contains(message), "{text}");
+        assert_eq!(text.lines().count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_new_store_and_its_companions_are_for_the_owner_only() {
+    let (folder, path) = folder();
+    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
+    Sample::opened(&bus).await;
+    let files = contents(folder.path());
+    assert_eq!(files.len(), 3, "store, log and shared memory");
+    for (file, _) in files {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
+async fn an_existing_store_only_is_opened_where_none_may_be_made() {
+    let (folder, path) = folder();
+    let error = SqliteBus::open_existing(&path).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.to_string(), format!("there is no store at {}", path.display()));
+    fs::write(&path, "").unwrap();
+    assert_eq!(SqliteBus::open_existing(&path).await.unwrap_err().kind(), ErrorKind::NotAStore);
+    assert_eq!(contents(folder.path()), [(path.clone(), vec![])]);
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    SqliteBus::open_existing(&path).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_is_refused() {
+    let (folder, _) = folder();
+    refused(folder.path(), ErrorKind::NotAStore, "is a folder").await;
+}
+
+#[tokio::test]
+async fn a_missing_parent_folder_is_named() {
+    let (folder, _) = folder();
+    let parent = folder.path().join("missing");
+    let error = SqliteBus::open(parent.join("store.db")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(error.to_string(), format!("folder {} does not exist", parent.display()));
+    assert!(!parent.exists());
+}
+
+#[tokio::test]
+async fn a_place_where_nothing_may_be_written_is_refused() {
+    let path = Path::new("/proc/self/store.db");
+    let error = SqliteBus::open(path).await.unwrap_err();
+    assert!(error.to_string().contains("/proc/self"), "{error}");
+
+    let (folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    if fs::OpenOptions::new().write(true).open(&path).is_ok() {
+        return; // To the superuser nothing is read-only.
+    }
+    let before = contents(folder.path());
+    refused(&path, ErrorKind::Io, "is not writable").await;
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[tokio::test]
+async fn files_of_others_are_refused_and_left_alone() {
+    let (folder, path) = folder();
+    for text in
+        ["x", "not a database, but a text that is longer than the header of a database would be, and more"]
+    {
+        fs::write(&path, text).unwrap();
+        refused(&path, ErrorKind::NotAStore, "is not a Party store").await;
+        assert_eq!(contents(folder.path()), [(path.clone(), text.as_bytes().to_vec())]);
+    }
+    fs::remove_file(&path).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("CREATE TABLE theirs (id); PRAGMA journal_mode = wal").unwrap();
+    other.close().unwrap();
+    let before = contents(folder.path());
+    refused(&path, ErrorKind::NotAStore, "is a database of another application").await;
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_newer_store_is_refused_and_left_alone() {
+    let (folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    let newer = Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 7).unwrap();
+    newer.close().unwrap();
+    let before = contents(folder.path());
+    refused(&path, ErrorKind::NewerVersion, "newer version of Party (schema 7, known up to 1)").await;
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_newer_store_is_recognised_while_its_version_is_only_in_the_log() {
+    let (_folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    let newer = Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 7).unwrap();
+    refused(&path, ErrorKind::NewerVersion, "newer version of Party").await;
+}
+
+#[tokio::test]
+async fn rows_that_make_no_sense_are_an_error_and_no_panic() {
+    let (_folder, path) = folder();
+    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
+    let sample = Sample::opened(&bus).await;
+    let vandal = Connection::open(&path).unwrap();
+    for damage in [
+        "UPDATE record SET body = '{'",
+        "UPDATE record SET class = 9",
+        "UPDATE record SET class = 0, items = x'00'",
+        "UPDATE record SET items = x'00112233445566778899aabbccddeeff'",
+        "UPDATE record SET items = NULL, ops = '[{\"op\":\"unheard of\"}]'",
+        "UPDATE record SET ops = NULL, v = -1",
+        "UPDATE record SET v = 1, \"offset\" = 2; UPDATE session SET head = 2",
+        "UPDATE session SET head = -1",
+    ] {
+        vandal.execute_batch(damage).unwrap();
+        let read = bus.read_to_end(sample.session, Offset::START, party_bus::Classes::ALL).await;
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::Corrupt, "{damage}");
+    }
+}
+
+async fn epoch(path: &Path) -> u64 {
+    let bus = SqliteBus::open(path).await.unwrap();
+    let epoch = bus.info().epoch;
+    bus.close().await.unwrap();
+    epoch
+}
+
+#[tokio::test]
+async fn the_epoch_is_raised_when_another_boot_left_buffered_records() {
+    let (_folder, path) = folder();
+    let store = SqliteBus::open(&path).await.unwrap();
+    let name = store.info().store.clone();
+    let bus: Arc<dyn Bus> = Arc::new(store);
+    let mut sample = Sample::opened(&bus).await;
+    let trace = sample.batch([note(RecordClass::Trace, "thinking")]).buffered();
+    sample.head = bus.append(trace).await.unwrap().last;
+    assert_eq!(epoch(&path).await, 1, "the machine did not stop");
+
+    let trace = sample.batch([note(RecordClass::Trace, "thinking on")]).buffered();
+    bus.append(trace).await.unwrap();
+    let other_boot = Connection::open(&path).unwrap();
+    assert_eq!(other_boot.execute("UPDATE store SET boot = 'another' WHERE clean = 0", []).unwrap(), 1);
+    assert_eq!(epoch(&path).await, 2);
+    assert_eq!(epoch(&path).await, 2, "once");
+    assert_eq!(SqliteBus::open(&path).await.unwrap().info().store, name);
+}
