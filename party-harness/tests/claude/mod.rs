@@ -162,6 +162,13 @@ impl Bench {
         self
     }
 
+    /// All that the CLI keeps of its sessions.
+    pub(crate) fn transcripts(&self) -> String {
+        let projects = fs::read_dir(self.home().join(".claude/projects")).into_iter().flatten().flatten();
+        let files = projects.flat_map(|project| fs::read_dir(project.path()).into_iter().flatten().flatten());
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
+    }
+
     /// The processes of this seat that live.
     pub(crate) fn pids(&self) -> Vec<i32> {
         let marker = format!("CLAUDE_CODE_TMPDIR={}", self.seat().join("claude-tmp").display());
