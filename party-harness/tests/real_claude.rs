@@ -185,6 +185,10 @@ async fn a_killed_process_goes_on_by_a_continuation_once_it_had_the_message() {
     let session = bench.open(None).await;
     let turn = session.turn(request.clone()).await.unwrap();
     gate.arrived().await;
+    // The CLI writes its transcript a moment late; before, the message is lost with the process.
+    bench
+        .until("the tool's answer is in the transcript", || bench.transcripts().contains("shared as 7"))
+        .await;
     bench.kill();
     let end = end_of(turn).await;
     assert_eq!(end.outcome, Outcome::Failed);

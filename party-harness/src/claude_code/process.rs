@@ -78,9 +78,13 @@ impl Running {
     }
 
     /// Kills the whole tree at once. The walk comes first: a dead parent's children are nobody's.
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(&mut self) {
         let living = tree::living(self.root, &self.marker);
         living.into_iter().for_each(|process| process.signal(Signal::KILL));
+        // Where there is no `/proc`, this is all that can be reached.
+        if let Some(child) = &mut self.child {
+            let _ = child.start_kill();
+        }
     }
 
     /// Waits for the exit, and reaps it. Safe to call again after a cancelled wait.
@@ -114,6 +118,7 @@ impl Drop for Running {
         let (root, marker) = (self.root, self.marker.clone());
         let end = move || {
             tree::kill(root, &marker, PATIENCE);
+            let _ = child.start_kill();
             while matches!(child.try_wait(), Ok(None)) {
                 std::thread::sleep(Duration::from_millis(5));
             }

@@ -11,6 +11,7 @@ use party_harness::{
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -44,102 +45,104 @@ fn message(text: &str) -> ModelMessage {
     message
 }
 
-pub fn turn(offset: u64) -> TurnId {
+pub(crate) fn turn(offset: u64) -> TurnId {
     TurnId(Offset(offset))
 }
 
 /// A seat of a session, with all its folders.
 #[derive(Debug)]
-pub struct Bench {
-    root: tempfile::TempDir,
+pub(crate) struct Bench {
+    root: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
     harness: ClaudeCode,
-    program: PathBuf,
     env: BTreeMap<String, String>,
 }
 
 impl Bench {
-    pub fn new(program: PathBuf) -> Self {
+    pub(crate) fn new(program: PathBuf) -> Self {
         let root = tempfile::tempdir().unwrap();
         for folder in ["home", "work", "seat"] {
             fs::create_dir(root.path().join(folder)).unwrap();
         }
-        let harness = ClaudeCode::new(&program)
-            .stop_patience(Duration::from_millis(1500))
-            .exit_patience(Duration::from_millis(1500));
-        let env = BTreeMap::from([
-            ("HOME".to_owned(), root.path().join("home").to_string_lossy().into_owned()),
-            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
-        ]);
-        Self { root, harness: harness.env(env.clone()), program, env }
+        let mut bench = Self::with(root.path().to_owned(), program, Duration::from_millis(1500));
+        bench._temporary = Some(root);
+        bench
     }
 
     /// A seat whose `claude` is a shell script.
-    pub fn script(lines: &str) -> Self {
-        let bench = Self::new(PathBuf::from("/nonexistent/claude"));
-        let path = bench.root.path().join("claude");
+    pub(crate) fn script(lines: &str) -> Self {
+        let mut bench = Self::new(PathBuf::from("/nonexistent/claude"));
+        let path = bench.root.join("claude");
         fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        let mut mode = fs::metadata(&path).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
-        fs::set_permissions(&path, mode).unwrap();
-        Self {
-            harness: ClaudeCode::new(&path)
-                .stop_patience(Duration::from_millis(400))
-                .exit_patience(Duration::from_millis(400))
-                .env(bench.env.clone()),
-            program: path,
-            ..bench
-        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let temporary = bench._temporary.take();
+        Self { _temporary: temporary, ..Self::at(bench.root) }
     }
 
-    pub fn env(mut self, env: Vec<(String, String)>) -> Self {
+    /// The seat of a script whose folders exist.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        let program = root.join("claude");
+        Self::with(root, program, Duration::from_millis(400))
+    }
+
+    fn with(root: PathBuf, program: PathBuf, patience: Duration) -> Self {
+        let home = root.join("home").to_string_lossy().into_owned();
+        let env =
+            BTreeMap::from([("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let harness =
+            ClaudeCode::new(program).stop_patience(patience).exit_patience(patience).env(env.clone());
+        Self { root, _temporary: None, harness, env }
+    }
+
+    pub(crate) fn env(mut self, env: Vec<(String, String)>) -> Self {
         self.env.extend(env);
         self.harness = self.harness.env(self.env.clone());
         self
     }
 
-    pub fn path(&self) -> &Path {
-        self.root.path()
+    pub(crate) fn path(&self) -> &Path {
+        &self.root
     }
 
-    pub fn home(&self) -> PathBuf {
-        self.root.path().join("home")
+    pub(crate) fn home(&self) -> PathBuf {
+        self.root.join("home")
     }
 
-    pub fn seat(&self) -> PathBuf {
-        self.root.path().join("seat")
+    pub(crate) fn seat(&self) -> PathBuf {
+        self.root.join("seat")
     }
 
-    pub fn spec(&self, resume: Option<ResumeToken>) -> RuntimeSpec {
+    pub(crate) fn spec(&self, resume: Option<ResumeToken>) -> RuntimeSpec {
         RuntimeSpec {
             session: SessionId::from_bytes([7; 16]),
             seat: SeatId(3),
             agent: "Märy \"the\" Strategist".to_owned(),
             system_prompt: "You are Mary.".to_owned(),
             model: None,
-            cwd: self.root.path().join("work"),
+            cwd: self.root.join("work"),
             folder: self.seat(),
             env: self.env.clone(),
             resume,
         }
     }
 
-    pub async fn open(&self, resume: Option<ResumeToken>) -> Arc<dyn RuntimeSession> {
+    pub(crate) async fn open(&self, resume: Option<ResumeToken>) -> Arc<dyn RuntimeSession> {
         self.harness.open(self.spec(resume), Arc::new(NoTools)).await.unwrap()
     }
 
-    pub async fn harness_probe(&self) -> Result<Probe> {
+    pub(crate) async fn harness_probe(&self) -> Result<Probe> {
         self.harness.probe().await
     }
 
-    pub fn harness(&self) -> &ClaudeCode {
+    pub(crate) fn harness(&self) -> &ClaudeCode {
         &self.harness
     }
 
-    pub fn key(&self, offset: u64, attempt: u32) -> TurnKey {
+    pub(crate) fn key(&self, offset: u64, attempt: u32) -> TurnKey {
         TurnKey { session: SessionId::from_bytes([7; 16]), turn: turn(offset), attempt }
     }
 
-    pub fn request(&self, offset: u64, attempt: u32, delta: &str, full: &str) -> TurnRequest {
+    pub(crate) fn request(&self, offset: u64, attempt: u32, delta: &str, full: &str) -> TurnRequest {
         TurnRequest {
             key: self.key(offset, attempt),
             delta: vec![message(delta)],
@@ -153,14 +156,21 @@ impl Bench {
     }
 
     /// All that the host kept for the seat is lost.
-    pub fn forget(&self) -> &Self {
+    pub(crate) fn forget(&self) -> &Self {
         fs::remove_dir_all(self.seat()).unwrap();
         fs::create_dir(self.seat()).unwrap();
         self
     }
 
+    /// All that the CLI keeps of its sessions.
+    pub(crate) fn transcripts(&self) -> String {
+        let projects = fs::read_dir(self.home().join(".claude/projects")).into_iter().flatten().flatten();
+        let files = projects.flat_map(|project| fs::read_dir(project.path()).into_iter().flatten().flatten());
+        files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect()
+    }
+
     /// The processes of this seat that live.
-    pub fn pids(&self) -> Vec<i32> {
+    pub(crate) fn pids(&self) -> Vec<i32> {
         let marker = format!("CLAUDE_CODE_TMPDIR={}", self.seat().join("claude-tmp").display());
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -171,18 +181,18 @@ impl Bench {
         .collect()
     }
 
-    pub fn alive(&self) -> usize {
+    pub(crate) fn alive(&self) -> usize {
         self.pids().len()
     }
 
     /// Kills the process of the seat, and nothing else.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         for pid in self.pids() {
             assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
         }
     }
 
-    pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+    pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
         while !holds() {
             assert!(Instant::now() < end, "timed out: {what}");
@@ -191,8 +201,12 @@ impl Bench {
     }
 }
 
+pub(crate) fn no_tools() -> Arc<dyn ToolPort> {
+    Arc::new(NoTools)
+}
+
 /// All events of a turn: one end, and it is the last.
-pub async fn events_of(turn: Turn) -> Vec<TurnEvent> {
+pub(crate) async fn events_of(turn: Turn) -> Vec<TurnEvent> {
     let read = turn.events.collect::<Vec<_>>();
     let events = tokio::time::timeout(Duration::from_secs(60), read).await.unwrap();
     let ends = events.iter().filter(|event| matches!(event, TurnEvent::Ended(_))).count();
@@ -200,7 +214,7 @@ pub async fn events_of(turn: Turn) -> Vec<TurnEvent> {
     events
 }
 
-pub async fn end_of(turn: Turn) -> TurnEnd {
+pub(crate) async fn end_of(turn: Turn) -> TurnEnd {
     match events_of(turn).await.pop() {
         Some(TurnEvent::Ended(end)) => end,
         other => panic!("{other:?}"),

@@ -47,7 +47,7 @@ pub struct Decoder {
     session: Option<String>,
     announced: bool,
     in_turn: bool,
-    lines: u64,
+    has_output: bool,
     poisoned: Option<String>,
     answer: Answer,
     last: Option<Outcome>,
@@ -90,7 +90,7 @@ impl Decoder {
             session: None,
             announced: false,
             in_turn: false,
-            lines: 0,
+            has_output: false,
             poisoned: None,
             answer: Answer::default(),
             last: None,
@@ -143,21 +143,19 @@ impl Decoder {
     }
 
     fn frame(&mut self, frame: Frame) {
-        self.lines += 1;
         let line = match frame {
-            Frame::Line(line) => line,
+            Frame::Line(line) => wire::without_lone_surrogates(line),
             Frame::TooLong(bytes) => {
                 let event = json!({"type": "party/lineTooLong", "bytes": bytes});
                 return self.event(TurnEvent::Raw { event });
             }
         };
         if line.trim_ascii().is_empty() {
-            self.lines -= 1;
-        } else if self.line(&line).is_none() {
-            match wire::without_lone_surrogates(&line) {
-                Some(mended) if self.line(&mended).is_some() => {}
-                _ => self.unread(&line),
-            }
+            return;
+        }
+        self.has_output = true;
+        if self.line(&line).is_none() {
+            self.unread(&line);
         }
     }
 

@@ -128,7 +128,7 @@ impl Decoder {
         let colon = if stderr.is_empty() { "" } else { ": " };
         let status = match exit.code {
             Some(0) if !self.announced => Status::Repeated,
-            Some(_) if self.lines == 0 => Status::NotStarted,
+            Some(_) if !self.has_output => Status::NotStarted,
             _ => Status::Failed,
         };
         (status, Some(format!("claude {how}{colon}{stderr}")))
