@@ -1,0 +1,163 @@
+//! How long a secret is good, and that nobody prints it.
+
+use super::{
+    super::McpServer,
+    wire::{Client, Port, admit, answer},
+};
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
+
+#[tokio::test]
+async fn revoked_at_once_but_for_calls_in_flight() {
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(2));
+    let (admission, other) = (admit(&server, 1, &port), admit(&server, 2, &port));
+    let client = Client::new(&admission);
+    let waiting = {
+        let client = client.clone();
+        tokio::spawn(async move { client.call("meet", json!({})).await })
+    };
+    port.called(1).await;
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "share"}}).to_string();
+    let mut slow = client.connect().await;
+    slow.write_all(client.head(body.len()).as_bytes()).await.unwrap();
+    // Long enough for the head to have passed the guard.
+    sleep(Duration::from_millis(50)).await;
+
+    drop(admission);
+    assert_eq!(client.rpc("ping", json!({})).await.status, 401);
+    slow.write_all(body.as_bytes()).await.unwrap();
+    assert_eq!(answer(&mut slow).await.json()["error"]["message"], "the turn is over");
+    assert_eq!(port.calls().len(), 1);
+    Client::new(&other).call("meet", json!({})).await;
+    assert_eq!(waiting.await.unwrap()["content"][0]["text"], "1 {}");
+}
+
+/// What the call did is on the log or not; the port decides, not the socket.
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_stop_its_call() {
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(2));
+    let admission = admit(&server, 1, &port);
+    let client = Client::new(&admission);
+    let hasty = {
+        let client = client.clone();
+        tokio::spawn(async move { client.call("meet", json!({})).await })
+    };
+    port.called(1).await;
+    hasty.abort();
+    sleep(Duration::from_millis(50)).await;
+    client.call("meet", json!({})).await;
+    while port.answered() < 2 {
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn gone_after_drop() {
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(2));
+    let admission = admit(&server, 1, &port);
+    let client = Client::new(&admission);
+    let (mut idle, mut unfinished, mut called) =
+        (client.connect().await, client.connect().await, client.connect().await);
+    idle.write_all(client.head(0).as_bytes()).await.unwrap();
+    answer(&mut idle).await;
+    unfinished.write_all(client.head(100).as_bytes()).await.unwrap();
+    let body =
+        json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "meet"}}).to_string();
+    called.write_all((client.head(body.len()) + &body).as_bytes()).await.unwrap();
+    port.called(1).await;
+
+    drop(server);
+    for stream in [&mut idle, &mut unfinished, &mut called] {
+        let ended = timeout(Duration::from_secs(10), stream.read_to_end(&mut Vec::new())).await;
+        assert!(ended.is_ok(), "a connection outlives the server");
+    }
+    while TcpStream::connect(("127.0.0.1", client.port)).await.is_ok() {
+        sleep(Duration::from_millis(2)).await;
+    }
+    // The port is let go of with the last task that served; the admission keeps nothing of it.
+    while Arc::strong_count(&port) > 1 {
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test]
+async fn fresh_and_long() {
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(1));
+    let secrets: BTreeSet<_> =
+        (1..=100).map(|attempt| admit(&server, attempt, &port).endpoint().secret).collect();
+    assert_eq!(secrets.len(), 100);
+    assert!(
+        secrets
+            .iter()
+            .all(|secret| secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    );
+}
+
+/// Everything that is logged, at every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<String>>);
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        writeln!(self.0.lock().unwrap(), "{field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for Log {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
+        span.record(&mut self.clone());
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
+        values.record(&mut self.clone());
+    }
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut self.clone());
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn nobody_prints_it() {
+    let log = Log::default();
+    let _default = tracing::subscriber::set_default(log.clone());
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(1));
+    let admission = admit(&server, 1, &port);
+    let client = Client::new(&admission);
+    client.call("share", json!({"text": "something said"})).await;
+    client.send("{").await;
+    let secret = admission.endpoint().secret;
+    let wrong = client.with("Authorization", Some("Bearer wrong-but-private"));
+    let answers = [client.send("[]").await, wrong.send("").await];
+    assert!(answers.iter().all(|answer| !answer.body.contains(&secret) && !answer.body.contains("private")));
+    let printed = format!("{server:?} {admission:?} {:?} {}", admission.endpoint(), log.0.lock().unwrap());
+    assert!(printed.contains("something said"), "the log is not listened to");
+    assert!(!printed.contains(&secret) && !printed.contains("wrong-but-private"));
+}
