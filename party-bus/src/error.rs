@@ -59,6 +59,13 @@ impl Error {
         self
     }
 
+    /// The same error for another caller; its cause as text, for causes cannot be copied.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn again(&self) -> Self {
+        let source = self.source.as_ref().map(|source| source.to_string().into());
+        Self { kind: self.kind, context: self.context.clone(), source }
+    }
+
     /// What kind of trouble it is.
     pub const fn kind(&self) -> ErrorKind {
         self.kind

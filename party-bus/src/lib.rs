@@ -2,7 +2,8 @@
 //!
 //! Everything that happens in a session is a record on its log. [`Bus`] is the contract that a
 //! backend implements; [`BusExt`] is what its users call. Two backends live here: [`MemoryBus`]
-//! and, with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once.
+//! and, with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once. The
+//! feature `conformance` brings the tests that every backend passes.
 //!
 //! # Contract
 //! * **Atomic.** A [`Batch`] is written whole or not at all, and names one session.
@@ -19,6 +20,8 @@
 //! * **Cancel-safe.** A dropped `append` is done or not done, never half; its batch id tells which.
 
 mod batch;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod ext;
 mod faulty;
@@ -38,6 +41,8 @@ pub use faulty::{Fault, FaultyBus};
 pub use lease::{Lease, LeaseOp, Owner};
 pub use memory::MemoryBus;
 pub use query::{BusInfo, Capabilities, Classes, Page, Read, SessionInfo, SessionQuery, Side, Watch, Window};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteBus;
 
 use party_core::{Entry, Item, ItemId, Offset, Record};
 use std::{fmt::Debug, sync::Arc};

@@ -41,6 +41,12 @@ impl Classes {
     pub const fn contains(self, class: RecordClass) -> bool {
         self.0 & (1 << class as u8) != 0
     }
+
+    /// The bit of each class is that of its place in [`RecordClass`].
+    #[cfg(feature = "sqlite")]
+    pub(crate) const fn mask(self) -> u8 {
+        self.0
+    }
 }
 
 /// Asks for records of a session.

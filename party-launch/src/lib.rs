@@ -1,5 +1,61 @@
-//! Parties for a host application.
+//! Parties for a host application: several agents and people in one durable conversation.
+//!
+//! A [`Party`] joins a bus, a format and the runtimes of its seats. Everything that happens is on
+//! the log before anybody acts on it, so a party that is killed goes on where it was.
+//!
+//! ```
+//! use party_launch::{Party, Seat};
+//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Script, Scripted, Step}};
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let script = Script::default()
+//!     .agent("Mary", [Step::say(20, "Ship it.")])
+//!     .agent("Maat", [Step::say(20, "Shipping is settled.")]);
+//! let party = Party::builder(Arc::new(MemoryBus::new()))
+//!     .harness(Scripted::new(script))
+//!     .format(Format::council())
+//!     .seat(Seat::new("Mary", "persona").prompt("You think of users first."))
+//!     .seat(Seat::new("Maat", "judge").prompt("You weigh arguments."))
+//!     .start("Should we ship?")
+//!     .await?;
+//! let mut feed = party.feed();
+//! while let Some(said) = feed.next().await? {
+//!     println!("{}: {}", said.author, said.text());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What happens when
+//! * The host is killed: [`PartyBuilder::resume`] goes on. What was acknowledged stays; an attempt
+//!   that was lost is made again, and a tool call it had made does not take effect twice.
+//! * The host stops: [`Party::shutdown`], or dropping the handle, ends the running attempts and
+//!   leaves the session resumable.
+//! * Somebody stops the party: [`Party::stop`] closes the session; what was said is kept.
 
+mod attempt;
+mod builder;
+mod driver;
+mod environment;
+mod error;
+mod feed;
+mod log;
+mod mcp;
+mod party;
 mod persona;
+mod seat;
+mod view;
 
+pub use builder::{PartyBuilder, Seat};
+pub use environment::base_environment;
+pub use error::{Error, ErrorKind, Result};
+pub use feed::Feed;
+pub use party::Party;
 pub use persona::{Persona, PersonaError, PersonaErrorKind, PersonaRole, Roster};
+
+pub use party_bus as bus;
+pub use party_core as core;
+pub use party_formats as formats;
+pub use party_harness as harness;

@@ -1,1 +1,179 @@
-//! See the crate.
+//! A store in one SQLite file: one thread writes, a few connections read.
+
+mod append;
+mod bell;
+mod connect;
+mod failure;
+mod lease;
+mod open;
+mod read;
+mod readers;
+mod row;
+mod writer;
+
+use crate::{
+    Batch, Bus, BusInfo, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
+    SessionQuery, Watch, Window, async_trait, refusal,
+};
+use append::Write;
+use bell::Bell;
+use open::Missing;
+use party_core::{Entry, Item, ItemId, Offset, Record};
+use readers::Readers;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
+    thread::JoinHandle,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
+};
+use writer::{Counters, Job, Writer};
+
+/// A durable [`Bus`] in one SQLite file, which several processes of one machine may open at once.
+///
+/// The file and its companions (`-wal`, `-shm`) are made with mode 0600. What this process writes
+/// wakes its readers at once; what another writes is seen within some 25 ms. It needs a tokio
+/// runtime, whose blocking threads it reads on.
+///
+/// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
+/// long enough.
+#[derive(Debug)]
+pub struct SqliteBus {
+    info: BusInfo,
+    writer: mpsc::Sender<Job>,
+    readers: Arc<Readers>,
+    bell: Arc<Bell>,
+    counters: Arc<Counters>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What a store has done since it was opened; for tests and benches.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Transactions that wrote something.
+    pub commits: u64,
+    /// Those of them that were synced.
+    pub synced_commits: u64,
+}
+
+impl SqliteBus {
+    /// Opens the store at `path`; makes it where there is no file. Its folder must exist.
+    ///
+    /// Cancel-safe: a dropped call may leave a new store behind, which is empty.
+    ///
+    /// # Errors
+    /// Each names the path, and the file stays as it was: [`ErrorKind::NotFound`] where the folder
+    /// does not exist, [`ErrorKind::NotAStore`] for a folder, a file of another kind or a database
+    /// of another application, [`ErrorKind::NewerVersion`] for a store of a newer Party,
+    /// [`ErrorKind::Io`] where the system refuses.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::start(path.as_ref(), Missing::Create).await
+    }
+
+    /// Opens the store at `path`, which must exist.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] where there is no file, and those of [`open`](Self::open).
+    pub async fn open_existing(path: impl AsRef<Path>) -> Result<Self> {
+        Self::start(path.as_ref(), Missing::Refuse).await
+    }
+
+    async fn start(path: &Path, missing: Missing) -> Result<Self> {
+        // A later change of the working folder must not move the store.
+        let path: Arc<Path> = std::path::absolute(path)
+            .map_err(|error| {
+                Error::new(ErrorKind::Io, format!("cannot locate {}", path.display())).with_source(error)
+            })?
+            .into();
+        let opened = spawn_blocking(move || {
+            let (conn, info) = open::open(&path, missing)?;
+            let (bell, counters) = (Bell::new(), Arc::<Counters>::default());
+            let readers = Readers::new(Arc::clone(&path));
+            let (writer, thread) =
+                Writer::start(Arc::clone(&path), conn, Arc::clone(&bell), Arc::clone(&counters))?;
+            let threads = Mutex::new(vec![thread, bell.sweep(path)?]);
+            Ok(Self { info, writer, readers, bell, counters, threads })
+        });
+        opened.await.unwrap_or_else(|_| Err(refusal::closed()))
+    }
+
+    #[doc(hidden)]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            commits: self.counters.commits.load(Ordering::Relaxed),
+            synced_commits: self.counters.synced_commits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Hands a job to the writer and waits for its answer.
+    async fn write<T>(&self, job: impl FnOnce(oneshot::Sender<Result<T>>) -> Job) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        self.writer.send(job(reply)).await.map_err(|_| refusal::closed())?;
+        answer.await.unwrap_or_else(|_| Err(refusal::closed()))
+    }
+}
+
+#[async_trait]
+impl Bus for SqliteBus {
+    fn info(&self) -> &BusInfo {
+        &self.info
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Receipt> {
+        let write = Box::new(Write::new(batch)?);
+        self.write(|reply| Job::Append(write, reply)).await
+    }
+
+    async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
+        self.readers.read(move |conn| read::records(conn, &read)).await
+    }
+
+    async fn changed(&self, watch: Watch) -> Result<Offset> {
+        let mut bell = self.bell.listen();
+        loop {
+            let head = self.readers.read(move |conn| read::head(conn, watch.session)).await?;
+            // A reader ahead of the head is told at once, and learns from `read` what that means.
+            if head != watch.after {
+                return Ok(head);
+            }
+            bell.heard().await;
+        }
+    }
+
+    async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>> {
+        self.write(|reply| Job::Lease(op, reply)).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
+        self.readers.read(move |conn| read::sessions(conn, &query)).await
+    }
+
+    async fn window(&self, window: Window) -> Result<Page<Entry>> {
+        self.readers.read(move |conn| read::window(conn, &window)).await
+    }
+
+    async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> {
+        let ids = ids.to_vec();
+        self.readers.read(move |conn| read::items(conn, &ids)).await
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.readers.close();
+        self.bell.close();
+        let outcome = self.write(Job::Close).await;
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // A thread that panicked has nothing more to say.
+        let _ = spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join()))).await;
+        outcome
+    }
+}
+
+impl Drop for SqliteBus {
+    fn drop(&mut self) {
+        self.bell.close();
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{
     Engine,
-    state::{Opened, Waiting, absences},
+    state::{Opened, RunningTurn, Waiting, absences},
 };
 use party_core::{NewRecord, SeatId, TurnStarted, Usd};
 
@@ -57,5 +57,12 @@ impl Engine {
     /// What the session has spent or set aside.
     pub fn committed(&self) -> Usd {
         self.purse.committed()
+    }
+}
+
+impl RunningTurn {
+    /// What it may still spend of what it has set aside; none where there is no budget.
+    pub fn budget_left(&self) -> Option<Usd> {
+        self.reserve.map(|reserve| reserve.saturating_sub(self.spent))
     }
 }

@@ -186,13 +186,14 @@ impl Engine {
             .unwrap_or_default()
     }
 
-    /// Applies `records` at the next offsets and decides until nothing follows. A state whose
+    /// Applies `records` at the next offsets and decides until nothing follows; without records it
+    /// only decides. A state whose
     /// decisions do not end within [`ANSWER_LIMIT`] records closes the session as a runaway.
     #[must_use]
     pub fn settle(&self, records: Vec<NewRecord>, at: Timestamp) -> Fixpoint {
         let mut engine = self.clone();
         let mut settled = Vec::with_capacity(records.len() + 8);
-        let mut next = records;
+        let mut next = if records.is_empty() { self.decide() } else { records };
         while !next.is_empty() {
             for mut record in next {
                 record.at = record.at.max(at);

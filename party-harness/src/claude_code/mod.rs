@@ -1,1 +1,151 @@
-//! Claude Code: the `claude` binary.
+//! Claude Code: the `claude` binary, one process per turn.
+//!
+//! ```text
+//! TurnRequest ── launch ──> arguments, files, stdin ── process ──> stdout ── codec ──> TurnEvents
+//!                  (a value)                          (tree, ladder)         (pure)
+//! ```
+//!
+//! A turn is one process, or a few where the runtime refuses to resume. It reads its message from
+//! stdin, writes lines of JSON, and is read to its end: the answer is the last result, and only the
+//! exit ends the turn. What the binary really does, and why each flag is there, stands beside the
+//! flags in `launch.rs`.
+//!
+//! A persistent process, with the control protocol, will be a second transport under the same
+//! codec.
+
+mod attempt;
+mod codec;
+mod files;
+mod identity;
+mod launch;
+mod process;
+mod run;
+mod session;
+mod tree;
+
+pub use codec::{Decoded, Decoder, Exit, Status, Verdict};
+
+use crate::{
+    Capabilities, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
+    RuntimeSpec, ToolDoor, ToolPort,
+};
+use async_trait::async_trait;
+use process::Patience;
+use session::{ClaudeSession, Inner};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::process::Command;
+
+/// How long `claude --version` may take; a cold start reads a few hundred megabytes.
+const PROBE: Duration = Duration::from_secs(30);
+
+/// The `claude` binary as a harness.
+#[derive(Debug)]
+pub struct ClaudeCode {
+    info: HarnessInfo,
+    program: PathBuf,
+    env: BTreeMap<String, String>,
+    patience: Patience,
+    line_limit: usize,
+    open: Mutex<Vec<Weak<Inner>>>,
+}
+
+impl ClaudeCode {
+    /// A harness that runs `program`: a path, or a name that is looked up in `PATH`.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        let program = program.into();
+        let is_name = program.components().count() == 1;
+        let capabilities =
+            Capabilities { resume: true, tools: ToolDoor::McpHttp, cost: CostSource::Reported };
+        Self {
+            info: HarnessInfo { name: "claude".to_owned(), capabilities },
+            // Turns run in other folders, from where a relative path would lead elsewhere.
+            program: if is_name { program } else { std::path::absolute(&program).unwrap_or(program) },
+            env: BTreeMap::new(),
+            patience: Patience::default(),
+            line_limit: 64 << 20,
+            open: Mutex::default(),
+        }
+    }
+
+    /// The whole environment of a probe; turns bring their own.
+    #[must_use]
+    pub fn env(mut self, env: BTreeMap<String, String>) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// How long a process may take from SIGINT to SIGTERM, and from there to SIGKILL; 5 s each.
+    #[must_use]
+    pub const fn stop_patience(mut self, each: Duration) -> Self {
+        self.patience.rung = each;
+        self
+    }
+
+    /// How long a process may take from its answer to its exit; 10 s.
+    #[must_use]
+    pub const fn exit_patience(mut self, patience: Duration) -> Self {
+        self.patience.exit = patience;
+        self
+    }
+
+    /// How long a line of output may be; 64 MiB. A longer one is dropped.
+    #[must_use]
+    pub const fn line_limit(mut self, bytes: usize) -> Self {
+        self.line_limit = bytes;
+        self
+    }
+
+    fn sessions(&self) -> Vec<Arc<Inner>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|inner| inner.strong_count() > 0);
+        open.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+#[async_trait]
+impl Harness for ClaudeCode {
+    fn info(&self) -> &HarnessInfo {
+        &self.info
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        let mut command = Command::new(&self.program);
+        command.arg("--version").env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
+        let output = tokio::time::timeout(PROBE, command.output()).await;
+        let output = output.map_err(|_| not_claude(&self.program, "it does not answer"))?;
+        let output = output.map_err(|error| process::refused(&self.program, error))?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        match said.trim().split_once(' ') {
+            Some((version, "(Claude Code)")) if output.status.success() => {
+                Ok(Probe { version: version.to_owned() })
+            }
+            _ => Err(not_claude(&self.program, "its version is no version of Claude Code")),
+        }
+    }
+
+    async fn open(&self, spec: RuntimeSpec, _tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
+        let (program, patience, line_limit) = (self.program.clone(), self.patience, self.line_limit);
+        let opening = tokio::task::spawn_blocking(move || Inner::open(program, spec, patience, line_limit));
+        let inner =
+            opening.await.map_err(|error| Error::new(ErrorKind::Io, "opening failed").with_source(error))?;
+        let inner = Arc::new(inner?);
+        self.sessions();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
+        Ok(Arc::new(ClaudeSession(inner)))
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.end())).await;
+        Ok(())
+    }
+}
+
+fn not_claude(program: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Launch, format!("`{}` is not Claude Code: {why}", program.display()))
+}

@@ -1,20 +1,4 @@
 //! Who takes part: personas as files.
-//!
-//! A persona is one file `NAME.md` with front matter and the sections Soul, Rules and Voice, or a
-//! folder `NAME/` with `SOUL.md`, `RULES.md` and `VOICE.md`. Names of sections and files match
-//! regardless of case; rules and voice may be missing.
-//!
-//! ```text
-//! ---
-//! name: Ada                 # else the name of the file or folder, with a capital first letter
-//! title: compiler engineer
-//! role: persona             # or judge; a file or folder named maat or judge is one anyway
-//! harness: claude           # where it runs, model and weight: all optional
-//! ---
-//!
-//! ## Soul
-//! You are Ada. You look first for ...
-//! ```
 
 mod error;
 mod folder;
@@ -52,6 +36,23 @@ impl PersonaRole {
 }
 
 /// A way of thinking that an agent takes on.
+///
+/// A persona is one file `NAME.md` with front matter and the sections Soul, Rules and Voice, or a
+/// folder `NAME/` with `SOUL.md`, `RULES.md` and `VOICE.md`, where the front matter stands in
+/// `SOUL.md`. Names of sections and files match regardless of case; rules and voice may be missing.
+/// A file without section headings is all soul.
+///
+/// ```text
+/// ---
+/// name: Ada                 # else the name of the file or folder, with a capital first letter
+/// title: compiler engineer
+/// role: persona             # or judge; without it a file or folder named maat or judge is one
+/// harness: claude           # where it runs; this, model and weight are optional
+/// ---
+///
+/// ## Soul
+/// You are Ada. You look first for ...
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Persona {

@@ -1,0 +1,261 @@
+//! Cases about reading.
+
+use super::sample::{Sample, delivery, input, note, say};
+use crate::{
+    Bus, BusExt as _, Classes, Durability, ErrorKind, LeaseOp, Page, Read, SessionQuery, Snapshot, Watch,
+    Window,
+};
+use futures::FutureExt as _;
+use party_core::{Author, Entry, ItemId, Offset, RecordClass, ThreadId, Timestamp};
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Spaces, order of fields and big numbers of a body survive.
+pub async fn a_body_comes_back_byte_for_byte(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let body = "{\"z\": 1e400,  \"a\":\"\\u00e9 é \\u0000\", \"n\":123456789012345678901234567890}";
+    let mut record = note(RecordClass::Report, "");
+    record.body = RawValue::from_string(body.into()).expect("JSON");
+    sample.write([record]).await.expect("any JSON is a body");
+    let page = bus.read(Read::new(sample.session, Offset(1))).await.expect("a page");
+    assert_eq!(page.entries[0].body.get(), body);
+}
+
+/// By number, by bytes, by class; `scanned_to` leads on, and a filter leaves no reader behind.
+pub async fn a_page_ends_at_its_limits_and_says_where(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let classes = [RecordClass::Report, RecordClass::Trace, RecordClass::Report, RecordClass::Trace];
+    sample.write(classes.map(|class| note(class, "0123456789"))).await.expect("records");
+    let shape = |page: Page<Arc<party_core::Record>>| {
+        let offsets: Vec<u64> = page.entries.iter().map(|record| record.offset.0).collect();
+        (offsets, page.scanned_to, page.more)
+    };
+    let all = Read::new(sample.session, Offset(1));
+    let read = async |read: Read| shape(bus.read(read).await.expect("a page"));
+    assert_eq!(read(all.clone()).await, (vec![2, 3, 4, 5], 5, false));
+    assert_eq!(read(all.clone().limit(2)).await, (vec![2, 3], 3, true));
+    assert_eq!(read(all.clone().limit(0)).await, (vec![], 1, true));
+    assert_eq!(read(all.clone().classes(Classes::FOLDED)).await, (vec![2, 4], 5, false));
+    assert_eq!(read(all.clone().classes(Classes::FOLDED).limit(1)).await, (vec![2], 2, true));
+    let mut narrow = all.clone();
+    narrow.max_bytes = 1;
+    assert_eq!(read(narrow.clone()).await, (vec![2], 2, true));
+    narrow.max_bytes = 30;
+    assert_eq!(read(narrow).await, (vec![2, 3], 3, true));
+    assert_eq!(read(Read::new(sample.session, Offset(5))).await, (vec![], 5, false));
+}
+
+/// Neither `read` nor `changed` lets such a reader wait for ever.
+pub async fn a_reader_ahead_of_the_head_is_rewound(bus: Arc<dyn Bus>) {
+    let sample = Sample::opened(&bus).await;
+    let ahead = Watch { session: sample.session, after: Offset(7) };
+    assert_eq!(bus.changed(ahead).await.expect("a hint"), Offset(1));
+    let error = bus.read(Read::new(sample.session, Offset(7))).await.expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::Rewound);
+    let nowhere = party_core::SessionId::derive(&[b"nowhere"]);
+    assert_eq!(bus.read_to_end(nowhere, Offset::START, Classes::ALL).await.expect("no records"), []);
+}
+
+/// What is there, then what comes, although waits are dropped again and again.
+pub async fn a_follower_sees_each_record_once_in_order(bus: Arc<dyn Bus>) {
+    let session = Sample::opened(&bus).await.session;
+    let writer = tokio::spawn({
+        let bus = Arc::clone(&bus);
+        async move {
+            for number in 0..100 {
+                bus.append(input(session, &number.to_string())).await.expect("an input");
+            }
+        }
+    });
+    let mut follow = Arc::clone(&bus).follow(session, Offset::START);
+    for offset in 1..=101 {
+        // The first wait is dropped unless it ends at once; no record may be lost with it.
+        let record = match follow.next().now_or_never() {
+            Some(record) => record,
+            None => follow.next().await,
+        };
+        assert_eq!(record.expect("a record").offset, Offset(offset));
+    }
+    writer.await.expect("the writer ends");
+}
+
+/// Those left out do not stop it.
+pub async fn a_follower_of_some_classes_sees_only_those(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let mut follow = Arc::clone(&bus).follow(sample.session, Offset::START).classes(Classes::FOLDED);
+    assert_eq!(follow.next().await.expect("a record").offset, Offset(1));
+    for class in [RecordClass::Trace, RecordClass::Trace, RecordClass::Report] {
+        sample.write([note(class, "live")]).await.expect("a record");
+    }
+    assert_eq!(follow.next().await.expect("a record").offset, Offset(4));
+}
+
+/// Before any synced batch follows it.
+pub async fn a_buffered_batch_is_visible_at_once(bus: Arc<dyn Bus>) {
+    let sample = Sample::opened(&bus).await;
+    let batch = sample.batch([note(RecordClass::Trace, "thinking")]).buffered();
+    let receipt = bus.append(batch).await.expect("a buffered batch");
+    assert_eq!((receipt.first, receipt.durability), (Offset(2), Durability::Buffered));
+    let page = bus.read(Read::new(sample.session, Offset(1))).await.expect("a page");
+    assert_eq!(page.entries.len(), 1);
+}
+
+/// And it does not end before, as long as nothing else happens.
+pub async fn a_wait_ends_when_the_session_grows(bus: Arc<dyn Bus>) {
+    let sample = Sample::opened(&bus).await;
+    let watch = Watch { session: sample.session, after: sample.head };
+    let grown = async {
+        loop {
+            let head = bus.changed(watch).await.expect("a hint");
+            if head > watch.after {
+                return head;
+            }
+        }
+    };
+    let append = bus.append(input(sample.session, "hi"));
+    let (head, receipt) = futures::join!(grown, append);
+    assert_eq!(head, receipt.expect("an input").last);
+}
+
+async fn shown(bus: &dyn Bus, window: Window) -> Page<Entry> {
+    bus.window(window).await.expect("a window")
+}
+
+/// One record, one item, an entry in each thread.
+pub async fn a_fan_out_puts_one_item_into_each_thread(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let threads = sample.open_threads(5).await;
+    let item = say(&Author::human("ann"), "ship it?");
+    let receipt = sample.write([delivery(&item, &threads)]).await.expect("a delivery");
+    for (index, thread) in (0..).zip(&threads) {
+        let entries = shown(&*bus, Window::last(*thread, 10)).await.entries;
+        let how = party_core::How::Said;
+        assert_eq!(entries, [Entry::new(1, receipt.first, index, how, Arc::clone(&item))]);
+    }
+}
+
+/// One item stands at different places in two threads.
+pub async fn each_thread_has_its_own_dense_order(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let threads = sample.open_threads(2).await;
+    let said: Vec<_> = ["one", "two", "three"].map(|text| say(&Author::System, text)).into();
+    let places: [&[ThreadId]; 3] = [&threads[..1], &threads[..1], &threads[..]];
+    for (item, places) in said.iter().zip(places) {
+        sample.write([delivery(item, places)]).await.expect("a delivery");
+    }
+    let mut orders = Vec::new();
+    for thread in threads {
+        let entries = shown(&*bus, Window::last(thread, 10)).await.entries;
+        orders.push(entries.iter().map(|entry| (entry.position, entry.item.text())).collect::<Vec<_>>());
+    }
+    let placed = |position, text: &str| (position, text.to_owned());
+    assert_eq!(orders[0], [placed(1, "one"), placed(2, "two"), placed(3, "three")]);
+    assert_eq!(orders[1], [placed(1, "three")]);
+}
+
+/// Last, before and after, oldest entry first.
+pub async fn a_window_shows_any_part_of_a_thread(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let threads = sample.open_threads(2).await;
+    for number in 1..=9 {
+        let item = say(&Author::System, &number.to_string());
+        sample.write([delivery(&item, &threads[..1])]).await.expect("a delivery");
+    }
+    let (long, empty) = (threads[0], threads[1]);
+    for (window, positions, scanned_to, more) in [
+        (Window::last(long, 3), vec![7, 8, 9], 7, true),
+        (Window::before(long, 7, 3), vec![4, 5, 6], 4, true),
+        (Window::before(long, 4, 30), vec![1, 2, 3], 1, false),
+        (Window::after(long, 0, 2), vec![1, 2], 2, true),
+        (Window::after(long, 7, 2), vec![8, 9], 9, false),
+        (Window::after(long, 9, 2), vec![], 9, false),
+        (Window::last(empty, 3), vec![], 1, false),
+    ] {
+        let page = shown(&*bus, window).await;
+        let found: Vec<u64> = page.entries.iter().map(|entry| entry.position).collect();
+        assert_eq!((found, page.scanned_to, page.more), (positions, scanned_to, more), "{window:?}");
+        assert!(page.entries.iter().all(|entry| entry.item.text() == entry.position.to_string()));
+    }
+    let unknown = bus.window(Window::last(ThreadId::derive(&[b"unknown"]), 1)).await.expect_err("a refusal");
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+/// The first one that is missing is named.
+pub async fn items_come_in_the_order_asked_for(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let (one, two) = (say(&Author::System, "one"), say(&Author::System, "two"));
+    let record = note(RecordClass::Report, "said").with_item(Arc::clone(&one)).with_item(Arc::clone(&two));
+    sample.write([record]).await.expect("two items");
+    let found = bus.items(&[two.id, one.id, two.id]).await.expect("they are there");
+    assert_eq!(found, [Arc::clone(&two), one, two]);
+    let unknown = ItemId::derive(&[b"unknown"]);
+    let error = bus.items(&[found[0].id, unknown]).await.expect_err("a refusal");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert!(error.to_string().contains(&unknown.to_string()), "{error}");
+}
+
+/// Sessions that are only leased are not listed.
+pub async fn sessions_are_listed_newest_first(bus: Arc<dyn Bus>) {
+    let mut newest_first = Vec::new();
+    for age in [2, 0, 1] {
+        let mut sample = Sample::new(&bus).await;
+        let mut record = note(RecordClass::Decision, "opened");
+        record.at = Timestamp::from_micros(1_000 - age);
+        sample.write([record]).await.expect("a first record");
+        newest_first.push((age, sample.session));
+    }
+    newest_first.sort_unstable();
+    let only_leased = Sample::new(&bus).await.session;
+    let page = bus.sessions(SessionQuery::newest()).await.expect("a list");
+    let listed: Vec<_> = page.entries.iter().map(|info| info.session).collect();
+    assert_eq!(listed, newest_first.iter().map(|(_, session)| *session).collect::<Vec<_>>());
+    assert_eq!(bus.head(listed[0]).await.expect("a head"), Offset(1));
+    assert_eq!(bus.head(only_leased).await.expect("a head"), Offset::START);
+
+    let mut query = SessionQuery::newest();
+    (query.skip, query.limit) = (1, 1);
+    let page = bus.sessions(query).await.expect("a list");
+    assert_eq!((page.entries[0].session, page.scanned_to, page.more), (listed[1], 2, true));
+}
+
+/// It is shown where one session is asked for, and a refused batch does not touch it.
+pub async fn the_last_snapshot_replaces_the_others(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let snapshot = |offset| Snapshot { engine: "v1".into(), offset: Offset(offset), state: vec![0, 255] };
+    for head in [2, 3] {
+        let batch = sample.batch([note(RecordClass::Decision, "step")]).with_snapshot(Some(snapshot(head)));
+        sample.head = bus.append(batch).await.expect("a step").last;
+    }
+    sample.write([note(RecordClass::Decision, "without one")]).await.expect("a step");
+    sample.head = Offset(1);
+    let stale = sample.batch([note(RecordClass::Decision, "stale")]).with_snapshot(Some(snapshot(9)));
+    bus.append(stale).await.expect_err("a conflict");
+
+    let one = bus.sessions(SessionQuery::one(sample.session)).await.expect("a list");
+    assert_eq!(one.entries[0].snapshot, Some(snapshot(3)));
+    let all = bus.sessions(SessionQuery::newest()).await.expect("a list");
+    assert!(all.entries.iter().all(|info| info.snapshot.is_none()));
+}
+
+/// Those who wait are woken.
+pub async fn a_closed_bus_refuses_everything(bus: Arc<dyn Bus>) {
+    let sample = Sample::opened(&bus).await;
+    let mut follow = Arc::clone(&bus).follow(sample.session, sample.head);
+    let (waiting, closed) = futures::join!(follow.next(), bus.close());
+    closed.expect("it closes");
+    let release = LeaseOp::Release { session: sample.session, fencing_token: sample.token };
+    let query = SessionQuery::newest();
+    let thread = ThreadId::derive(&[]);
+    for outcome in [
+        waiting.map(drop),
+        bus.append(input(sample.session, "late")).await.map(drop),
+        bus.read(Read::new(sample.session, Offset::START)).await.map(drop),
+        bus.changed(Watch { session: sample.session, after: sample.head }).await.map(drop),
+        bus.lease(release).await.map(drop),
+        bus.sessions(query).await.map(drop),
+        bus.window(Window::last(thread, 1)).await.map(drop),
+        bus.items(&[]).await.map(drop),
+    ] {
+        assert_eq!(outcome.expect_err("a refusal").kind(), ErrorKind::Closed);
+    }
+}

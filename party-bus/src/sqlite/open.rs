@@ -1,0 +1,165 @@
+//! Opening a file: what it must be, and what is made of a new one.
+
+use super::{
+    connect::{connect, patiently},
+    failure::{Failure, kind},
+};
+use crate::{BusInfo, Capabilities, Error, ErrorKind, Result, process};
+use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::ErrorKind as IoErrorKind,
+    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+/// `Prty`: tells our files from other SQLite files.
+const APPLICATION_ID: i32 = 0x5072_7479;
+/// The schema that this version reads and writes.
+const SCHEMA: i32 = 1;
+/// Older ones may corrupt a write-ahead log that two connections reset at once.
+const OLDEST_SQLITE: i32 = 3_051_003;
+
+/// What to do where there is no file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Create,
+    Refuse,
+}
+
+/// Opens the store at `path`, a full path, and makes it ready.
+pub(super) fn open(path: &Path, missing: Missing) -> Result<(Connection, BusInfo)> {
+    // Closing a file drops every lock that the process has on it, those of another connection of
+    // SQLite's included. So nobody may connect while a new file is made and closed again.
+    static OPENING: Mutex<()> = Mutex::new(());
+    let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        let version = rusqlite::version();
+        return Err(Error::new(ErrorKind::Invalid, format!("SQLite {version} is older than 3.51.3")));
+    }
+    inspect(path, missing)?;
+    prepare(path).map_err(|failure| failure.into_error("open", path))
+}
+
+/// Checks what the file is, without changing it; makes an empty one where there is none.
+fn inspect(path: &Path, missing: Missing) -> Result<()> {
+    let not_a_store =
+        |what: &str| Err(Error::new(ErrorKind::NotAStore, format!("{} {what}", path.display())));
+    match fs::metadata(path) {
+        Ok(file) if file.is_dir() => not_a_store("is a folder, not a store"),
+        Ok(file) if !file.is_file() => not_a_store("is not a regular file"),
+        Ok(file) if file.len() == 0 && missing == Missing::Refuse => not_a_store("is empty, not a store"),
+        Ok(file) if file.len() == 0 => Ok(()),
+        Ok(_) => match identify(path) {
+            Ok((APPLICATION_ID, schema)) => check_schema(path, schema),
+            Ok(_) => not_a_store("is a database of another application"),
+            Err(error) if kind(&error) == ErrorKind::NotAStore => not_a_store("is not a Party store"),
+            Err(error) => Err(Failure::Sql(error).into_error("open", path)),
+        },
+        Err(error) if error.kind() == IoErrorKind::NotFound => match missing {
+            Missing::Create => create(path),
+            Missing::Refuse => {
+                Err(Error::new(ErrorKind::NotFound, format!("there is no store at {}", path.display())))
+            }
+        },
+        Err(error) => {
+            Err(Error::new(ErrorKind::Io, format!("cannot look at {}", path.display())).with_source(error))
+        }
+    }
+}
+
+fn check_schema(path: &Path, schema: i32) -> Result<()> {
+    if schema <= SCHEMA {
+        return Ok(());
+    }
+    let path = path.display();
+    let why =
+        format!("{path} was written by a newer version of Party (schema {schema}, known up to {SCHEMA})");
+    Err(Error::new(ErrorKind::NewerVersion, why))
+}
+
+/// The application and the schema that the file's header names. An immutable connection reads the
+/// header and nothing else: no lock, no log, no recovery.
+fn identify(path: &Path) -> rusqlite::Result<(i32, i32)> {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        let _ = write!(uri, "%{byte:02x}");
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    header(&Connection::open_with_flags(uri, flags)?)
+}
+
+fn header(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
+    let number = |name| conn.pragma_query_value(None, name, |row| row.get(0));
+    Ok((number("application_id")?, number("user_version")?))
+}
+
+/// Makes an empty file that only its owner may read; SQLite gives its other files the same mode.
+fn create(path: &Path) -> Result<()> {
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == IoErrorKind::NotFound => {
+            let folder = path.parent().unwrap_or(path).display();
+            Err(Error::new(ErrorKind::NotFound, format!("folder {folder} does not exist")).with_source(error))
+        }
+        Err(error) => {
+            Err(Error::new(ErrorKind::Io, format!("cannot create {}", path.display())).with_source(error))
+        }
+    }
+}
+
+/// Connects for writing, and reads the store's row.
+fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
+    let conn = connect(path)?;
+    if conn.is_readonly(MAIN_DB)? {
+        return Err(Error::new(ErrorKind::Io, format!("{} is not writable", path.display())).into());
+    }
+    if header(&conn)?.0 == 0 {
+        initialise(&conn)?;
+    }
+    check_schema(path, header(&conn)?.1)?;
+    let mode: String =
+        patiently(|| conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)))?;
+    if mode != "wal" {
+        let why = format!("cannot keep a write-ahead log for {}: is it on a network?", path.display());
+        return Err(Error::new(ErrorKind::Io, why).into());
+    }
+    let (store, epoch) = raise_epoch(&conn)?;
+    let capabilities = Capabilities { durable: true, cross_process: true };
+    Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
+}
+
+/// Makes the tables, unless another process was faster. All of it, the header included, is in the
+/// file itself before there is a write-ahead log, so that [`identify`] can rely on it.
+fn initialise(conn: &Connection) -> Result<(), Failure> {
+    conn.pragma_update(None, "page_size", 8192)?;
+    let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
+    if header(&tx)?.0 == 0 {
+        tx.execute_batch(include_str!("schema.sql"))?;
+        tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1)", [])?;
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "user_version", SCHEMA)?;
+    }
+    Ok(tx.commit()?)
+}
+
+/// The store's name and epoch; a new epoch where another boot left it with records that were
+/// visible but perhaps not on the disk.
+fn raise_epoch(conn: &Connection) -> Result<(String, u64), Failure> {
+    conn.pragma_update(None, "synchronous", "full")?;
+    let raised = conn.execute(
+        "UPDATE store SET epoch = epoch + 1, clean = 1 WHERE clean = 0 AND boot <> ?1",
+        [process::boot()],
+    )?;
+    let (store, epoch) =
+        conn.query_row("SELECT uid, epoch FROM store", [], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+    if raised > 0 {
+        tracing::warn!(store, epoch, "the store was not closed before the machine stopped: epoch raised");
+    }
+    Ok((store, epoch.cast_unsigned()))
+}

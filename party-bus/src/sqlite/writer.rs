@@ -1,0 +1,242 @@
+//! The one thread of a bus that writes. What queues up while one transaction goes to the disk makes
+//! the next: one sync for all of them, and no timer.
+
+use super::{append::Write, bell::Bell, connect::connect, failure::Failure, lease};
+use crate::{Durability, Error, ErrorKind, Lease, LeaseOp, Receipt, Result, process};
+use rusqlite::Connection;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Batches that may wait for the writer; more have to wait for a place.
+const QUEUE: usize = 1_024;
+/// At most so many pieces of work in one transaction.
+const GROUP: usize = 256;
+/// Past so many bytes a transaction takes no more work: larger syncs throttle the disk.
+const GROUP_BYTES: usize = 1 << 20;
+
+/// A piece of work and where its answer goes.
+pub(super) enum Job {
+    Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
+    Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
+    Close(oneshot::Sender<Result<()>>),
+}
+
+/// What the writer has done.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) commits: AtomicU64,
+    pub(super) synced_commits: AtomicU64,
+}
+
+pub(super) struct Writer {
+    path: Arc<Path>,
+    /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
+    conn: Option<Connection>,
+    bell: Arc<Bell>,
+    counters: Arc<Counters>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        path: Arc<Path>,
+        conn: Connection,
+        bell: Arc<Bell>,
+        counters: Arc<Counters>,
+    ) -> Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let trouble =
+            |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
+        configure(&conn).map_err(trouble)?;
+        let writer = Self { path, conn: Some(conn), bell, counters };
+        let thread = thread::Builder::new().name("party-bus-write".into()).spawn(move || writer.run(queue));
+        let thread = thread.map_err(|error| {
+            Error::new(ErrorKind::Io, "cannot start the writer's thread").with_source(error)
+        })?;
+        Ok((sender, thread))
+    }
+
+    /// Works until a job says to close, or until nobody is left to send one.
+    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+        let mut closing = None;
+        while closing.is_none() {
+            let Some(job) = queue.blocking_recv() else { break };
+            let mut group = Group::default();
+            closing = group.take(job);
+            while closing.is_none() && !group.is_full() {
+                let Ok(job) = queue.try_recv() else { break };
+                closing = group.take(job);
+            }
+            self.commit(group);
+        }
+        let outcome = self.leave_clean();
+        drop(self.conn.take());
+        if let Some(reply) = closing {
+            let _ = reply.send(outcome);
+        }
+    }
+
+    /// Writes a group in one transaction, and answers when it stands.
+    fn commit(&mut self, group: Group) {
+        if group.appends.is_empty() && group.leases.is_empty() {
+            return;
+        }
+        let (receipts, leases) = self.transact(&group).unwrap_or_else(|failure| {
+            let error = self.give_up(failure);
+            let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
+            (receipts, group.leases.iter().map(|_| Err(error.again())).collect())
+        });
+        answer(group.appends, receipts);
+        answer(group.leases, leases);
+        self.bell.ring();
+    }
+
+    fn transact(&mut self, group: &Group) -> Result<Answers, Failure> {
+        let path = Arc::clone(&self.path);
+        let conn = self.connection()?;
+        let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
+        let synced = begin(conn, wants_sync)?;
+        let appends = group.appends.iter().map(|(write, _)| guarded(conn, &path, || write.run(conn)));
+        let receipts = appends.collect::<Result<Vec<_>, _>>()?;
+        let leases = group.leases.iter().map(|(op, _)| guarded(conn, &path, || lease::run(conn, op)));
+        let leases = leases.collect::<Result<Vec<_>, _>>()?;
+        let wrote = receipts.iter().flatten().any(|receipt| !receipt.repeated)
+            || leases.iter().flatten().any(Option::is_some);
+        if wants_sync && !wrote && receipts.iter().any(Result::is_ok) {
+            // A batch that is there already may have been buffered; only a commit that writes syncs.
+            conn.execute("UPDATE store SET clean = clean", [])?;
+        }
+        conn.execute_batch("COMMIT")?;
+        self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
+        self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
+        Ok((receipts, leases))
+    }
+
+    fn connection(&mut self) -> Result<&Connection, Failure> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => {
+                let conn = connect(&self.path)?;
+                configure(&conn)?;
+                conn
+            }
+        };
+        Ok(self.conn.insert(conn))
+    }
+
+    /// Ends a transaction that cannot be committed.
+    fn give_up(&mut self, failure: Failure) -> Error {
+        let error = failure.into_error("write to", &self.path);
+        tracing::warn!(kind = ?error.kind(), source = ?std::error::Error::source(&error), "{error}");
+        // Closing rolls back.
+        self.conn = None;
+        error
+    }
+
+    /// Syncs what was buffered and notes that nothing is left to lose.
+    fn leave_clean(&mut self) -> Result<()> {
+        let path = Arc::clone(&self.path);
+        let mut leave = || -> Result<(), Failure> {
+            let conn = self.connection()?;
+            if !is_clean(conn)? {
+                conn.pragma_update(None, "synchronous", "full")?;
+                conn.execute("UPDATE store SET clean = 1", [])?;
+            }
+            // What another process still reads stays in the log; that is no trouble.
+            Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
+        };
+        leave().map_err(|failure| failure.into_error("close", &path))
+    }
+}
+
+fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    // 64 MiB: few checkpoints, each of which makes one commit slow.
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(()))
+}
+
+/// Begins a transaction whose commit is synced, or not. The first one that is not, since the store
+/// was left clean, is synced after all, and notes that from now on something may be lost.
+fn begin(conn: &Connection, synced: bool) -> Result<bool, Failure> {
+    let start = |synchronous| -> rusqlite::Result<()> {
+        conn.pragma_update(None, "synchronous", synchronous)?;
+        conn.execute_batch("BEGIN IMMEDIATE")
+    };
+    if synced {
+        start("full")?;
+        return Ok(true);
+    }
+    start("normal")?;
+    if !is_clean(conn)? {
+        return Ok(false);
+    }
+    conn.execute_batch("ROLLBACK")?;
+    start("full")?;
+    conn.execute("UPDATE store SET clean = 0, boot = ?1", [process::boot()])?;
+    Ok(true)
+}
+
+fn is_clean(conn: &Connection) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT clean FROM store")?.query_row([], |row| row.get(0))
+}
+
+/// Does one piece of work so that its refusal undoes it alone; fails where the whole transaction is
+/// lost.
+fn guarded<T>(
+    conn: &Connection,
+    path: &Path,
+    work: impl FnOnce() -> Result<T, Failure>,
+) -> Result<Result<T>, Failure> {
+    conn.prepare_cached("SAVEPOINT work")?.execute([])?;
+    let outcome = match work() {
+        Ok(done) => Ok(done),
+        Err(failure) if failure.is_fatal() => return Err(failure),
+        Err(failure) => {
+            conn.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            Err(failure.into_error("write to", path))
+        }
+    };
+    conn.prepare_cached("RELEASE work")?.execute([])?;
+    Ok(outcome)
+}
+
+/// Work that is written together.
+#[derive(Default)]
+struct Group {
+    appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
+    leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
+    bytes: usize,
+}
+
+type Answers = (Vec<Result<Receipt>>, Vec<Result<Option<Lease>>>);
+
+impl Group {
+    /// Takes a job in; gives back whom to tell when the bus is closed, if that is what it asks for.
+    fn take(&mut self, job: Job) -> Option<oneshot::Sender<Result<()>>> {
+        match job {
+            Job::Append(write, reply) => {
+                self.bytes += write.bytes;
+                self.appends.push((write, reply));
+            }
+            Job::Lease(op, reply) => self.leases.push((op, reply)),
+            Job::Close(reply) => return Some(reply),
+        }
+        None
+    }
+
+    fn is_full(&self) -> bool {
+        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES
+    }
+}
+
+/// Gives each its answer; one who has gone away needs none.
+fn answer<W, T>(jobs: Vec<(W, oneshot::Sender<Result<T>>)>, answers: Vec<Result<T>>) {
+    for ((_, reply), answer) in jobs.into_iter().zip(answers) {
+        let _ = reply.send(answer);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a turn used and cost, from what the CLI says of it.
+
+use super::wire::Outcome;
+use party_core::{Usage, Usd};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The last version that was seen to count its total per process. Later ones count it over all
+/// turns of a session.
+const LAST_PER_PROCESS: [u64; 3] = [2, 1, 197];
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bill {
+    /// The session's total before this process.
+    carried: Usd,
+    per_process: bool,
+    total: Option<Usd>,
+    cost: Usd,
+    usage: Usage,
+    messages: BTreeSet<String>,
+    rounds: u64,
+}
+
+impl Bill {
+    pub(super) fn new(carried: Usd) -> Self {
+        Self { carried, ..Self::default() }
+    }
+
+    pub(super) fn version(&mut self, version: &str) {
+        let parts: Vec<u64> = version.split('.').map_while(|part| part.parse().ok()).collect();
+        self.per_process = parts.len() == 3 && parts.as_slice() <= &LAST_PER_PROCESS[..];
+    }
+
+    /// A message of the model, sub-agents included: one step each.
+    pub(super) fn message(&mut self, id: &str) {
+        self.messages.insert(id.to_owned());
+    }
+
+    pub(super) fn result(&mut self, outcome: &Outcome) {
+        let total = dollars(&outcome.total_cost_usd);
+        match &outcome.model_usage_since_last_result {
+            Some(models) => {
+                self.cost = models
+                    .values()
+                    .filter_map(|model| dollars(&model["costUSD"]))
+                    .sum::<Usd>()
+                    .saturating_add(self.cost);
+                models.values().for_each(|model| self.usage.add(&model_usage(model)));
+            }
+            None => {
+                let total = total.unwrap_or_default();
+                self.cost = self.cost.saturating_add(total.saturating_sub(self.before(total)));
+                self.usage.add(&main_usage(&outcome.usage));
+            }
+        }
+        self.total = total.or(self.total);
+        self.rounds += outcome.num_turns.as_u64().unwrap_or(0);
+    }
+
+    /// What `total` held before this result. A total that is smaller than what was carried began anew.
+    fn before(&self, total: Usd) -> Usd {
+        let carried = if self.per_process || total < self.carried { Usd::ZERO } else { self.carried };
+        self.total.unwrap_or(carried)
+    }
+
+    /// The session's total, to carry to its next turn.
+    pub(super) fn total(&self) -> Usd {
+        self.total.unwrap_or(self.carried)
+    }
+
+    pub(super) const fn cost(&self) -> Usd {
+        self.cost
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        let steps = if self.messages.is_empty() { self.rounds } else { self.messages.len() as u64 };
+        let mut usage = self.usage;
+        usage.steps = steps;
+        usage
+    }
+}
+
+fn dollars(value: &Value) -> Option<Usd> {
+    value.as_f64().and_then(Usd::from_dollars)
+}
+
+fn model_usage(model: &Value) -> Usage {
+    counts(model, ["inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"])
+}
+
+fn main_usage(usage: &Value) -> Usage {
+    counts(usage, ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"])
+}
+
+fn counts(value: &Value, names: [&str; 4]) -> Usage {
+    let mut usage = Usage::default();
+    [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens] =
+        names.map(|name| value.get(name).and_then(Value::as_u64).unwrap_or(0));
+    usage
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn outcome(line: Value) -> Outcome {
+        serde_json::from_value(line).unwrap()
+    }
+
+    fn cost(version: &str, carried: u64, totals: &[f64]) -> u64 {
+        let mut bill = Bill::new(Usd::from_micros(carried));
+        bill.version(version);
+        totals.iter().for_each(|total| bill.result(&outcome(json!({"total_cost_usd": total}))));
+        bill.cost().as_micros()
+    }
+
+    #[test]
+    fn a170_a_total_over_all_turns_costs_its_difference() {
+        assert_eq!(cost("2.1.329", 1_000, &[0.0025, 0.0030]), 2_000);
+        assert_eq!(cost("2.1.329", 5_000, &[0.0025]), 2_500, "a total that began anew");
+    }
+
+    #[test]
+    fn a170_a_total_per_process_costs_itself() {
+        assert_eq!(cost("2.1.197", 2_500, &[0.0025]), 2_500);
+        assert_eq!(cost("2.1.197", 2_500, &[0.0025, 0.0040]), 4_000);
+    }
+
+    #[test]
+    fn figures_since_the_last_result_are_summed() {
+        let mut bill = Bill::new(Usd::from_micros(9_000));
+        let model = json!({"costUSD": 0.001, "inputTokens": 3, "outputTokens": 4});
+        let line = json!({"total_cost_usd": 0.02, "usage": {"input_tokens": 0},
+            "model_usage_since_last_result": {"a": model, "b": model}});
+        bill.result(&outcome(line));
+        bill.result(&outcome(json!({"total_cost_usd": 0.02, "model_usage_since_last_result": {}})));
+        assert_eq!((bill.cost(), bill.total()), (Usd::from_micros(2_000), Usd::from_micros(20_000)));
+        assert_eq!((bill.usage().input_tokens, bill.usage().output_tokens), (6, 8));
+    }
+}

@@ -1,0 +1,92 @@
+//! Names that are derived, so that a crash loses none of them.
+
+use crate::{ResumeToken, RuntimeSpec};
+use party_core::{TurnId, Usd};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::{fmt::Write as _, path::PathBuf};
+
+/// The token's own version.
+const VERSION: u32 = 1;
+
+/// What a resume token holds. A transcript lives in one home, on one host, under one working folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Token {
+    v: u32,
+    #[serde(flatten)]
+    pub(super) place: Place,
+    /// The runtime's name of the session.
+    pub(super) id: String,
+    /// How many sessions the seat had before this one.
+    pub(super) n: u32,
+    /// What the session cost so far, by the runtime's count.
+    pub(super) total: Usd,
+}
+
+impl Token {
+    pub(super) const fn new(place: Place, id: String, n: u32, total: Usd) -> Self {
+        Self { v: VERSION, place, id, n, total }
+    }
+
+    /// Reads a token; `None` for one of another version.
+    pub(super) fn read(token: &ResumeToken) -> Option<Self> {
+        serde_json::from_value(token.0.clone()).ok().filter(|token: &Self| token.v == VERSION)
+    }
+
+    pub(super) fn write(&self) -> ResumeToken {
+        ResumeToken(serde_json::to_value(self).unwrap_or_default())
+    }
+}
+
+/// Where a runtime session can be resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    host: String,
+    home: String,
+    cwd: PathBuf,
+}
+
+impl Place {
+    pub(super) fn of(spec: &RuntimeSpec) -> Self {
+        let home = spec.env.get("CLAUDE_CONFIG_DIR").or_else(|| spec.env.get("HOME"));
+        Self { host: host(), home: home.cloned().unwrap_or_default(), cwd: spec.cwd.clone() }
+    }
+}
+
+pub(super) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The id of the seat's runtime session number `n`; the CLI takes a UUID of version 8.
+pub(super) fn session_id(spec: &RuntimeSpec, n: u32) -> String {
+    derive(b"session", spec, &n.to_be_bytes())
+}
+
+/// The id of the message that a turn sends, the same in each of its attempts.
+pub(super) fn message_id(spec: &RuntimeSpec, turn: TurnId) -> String {
+    derive(b"message", spec, &turn.0.0.to_be_bytes())
+}
+
+fn derive(kind: &[u8], spec: &RuntimeSpec, part: &[u8]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"party/claude-code/");
+    hash.update(kind);
+    hash.update(spec.session.as_bytes());
+    hash.update(spec.seat.0.to_be_bytes());
+    hash.update(part);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().hyphenated().to_string()
+}
+
+/// A name for `--agent`: seats' names may hold any characters, and must not meet a built-in agent's.
+pub(super) fn agent_name(spec: &RuntimeSpec) -> String {
+    let mut name = String::from("party");
+    let _ = write!(name, "-{}", spec.seat);
+    let words = spec.agent.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    for word in words {
+        let _ = write!(name, "-{}", word.to_ascii_lowercase());
+    }
+    name.truncate(48);
+    name
+}

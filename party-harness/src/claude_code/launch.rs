@@ -1,0 +1,234 @@
+//! One launch of the CLI as a value: arguments, environment, message, and the files it reads.
+
+use super::{codec::Required, identity};
+use crate::{Error, ErrorKind, McpEndpoint, Result, RuntimeSpec, TurnRequest};
+use party_core::Usd;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+/// Linux takes no longer argument, its end included.
+const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
+
+/// Every argument of each launch beyond those that `SPEC.md` L2 lists, with its reason.
+const EXTRA_ARGUMENTS: [(&str, &str); 3] = [
+    (
+        "--input-format=stream-json",
+        "the message goes in on stdin, marked as composed by a client: \
+      as an argument it is limited to 128 KiB, and its `@path` and `/command` are carried out",
+    ),
+    ("--strict-mcp-config", "no server of the user's own settings, which would offer foreign tools"),
+    ("--tools=", "no built-in tools: neither files nor shells nor messages past the host"),
+];
+
+/// Every variable beyond those that the host gave, with its reason.
+const EXTRA_ENV: [(&str, &str, &str); 4] = [
+    ("CLAUDE_CODE_DISABLE_BACKGROUND_TASKS", "1", "one result per process"),
+    ("DISABLE_AUTOUPDATER", "1", "a running host keeps the version that it probed"),
+    ("ENABLE_TOOL_SEARCH", "false", "no tool is deferred, and no placeholder for deferred ones is offered"),
+    ("MCP_TIMEOUT", "10000", "the host's server is on loopback: 30 s of waiting for a dead one are too long"),
+];
+
+/// How a runtime session begins its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Start {
+    Fresh(String),
+    Resume(String),
+}
+
+/// What the model is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) text: String,
+    /// The message's own id. A session that has a message of this id does nothing with it.
+    pub(super) id: Option<String>,
+}
+
+/// A launch, complete: what it does is in here and nowhere else.
+pub(super) struct LaunchPlan {
+    pub(super) program: PathBuf,
+    pub(super) args: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) cwd: PathBuf,
+    pub(super) stdin: Vec<u8>,
+    /// Files of the seat's folder to write before, for their owner only.
+    pub(super) files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// Neither the values of variables nor the contents of files are shown.
+impl fmt::Debug for LaunchPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let files: Vec<_> = self.files.iter().map(|(path, _)| path).collect();
+        f.debug_struct("LaunchPlan")
+            .field("program", &self.program)
+            .field("args", &self.args)
+            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("cwd", &self.cwd)
+            .field("stdin", &self.stdin.len())
+            .field("files", &files)
+            .finish()
+    }
+}
+
+impl LaunchPlan {
+    pub(super) fn new(
+        program: PathBuf,
+        spec: &RuntimeSpec,
+        request: &TurnRequest,
+        start: &Start,
+        message: &Message,
+    ) -> Result<Self> {
+        let plan = Self {
+            program,
+            args: arguments(spec, request, start)?,
+            env: environment(spec),
+            cwd: spec.cwd.clone(),
+            stdin: stdin_line(message),
+            files: files(spec, request)?,
+        };
+        match plan.args.iter().find(|argument| argument.len() >= ARGUMENT_LIMIT) {
+            Some(long) => Err(invalid(format!(
+                "the agent `{}` needs an argument of {} bytes, but claude takes at most {ARGUMENT_LIMIT}",
+                spec.agent,
+                long.len()
+            ))),
+            None => Ok(plan),
+        }
+    }
+}
+
+fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result<Vec<String>> {
+    let name = identity::agent_name(spec);
+    let mut args: Vec<String> = ["-p", "--output-format=stream-json", "--verbose", "--setting-sources=user"]
+        .map(str::to_owned)
+        .to_vec();
+    args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
+    args.push(format!("--settings={}", text(settings_path(spec))?));
+    args.push(format!("--agents={}", json!({ &name: definition(spec, request) })));
+    args.push(format!("--agent={name}"));
+    if endpoint(request)?.is_some() {
+        args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
+    }
+    if let Some(model) = &spec.model {
+        args.push(format!("--model={model}"));
+    }
+    if let Some(limit) = request.limit {
+        args.push(format!("--max-budget-usd={}", dollars(limit)?));
+    }
+    args.push(match start {
+        Start::Fresh(id) => format!("--session-id={id}"),
+        Start::Resume(id) => format!("--resume={id}"),
+    });
+    Ok(args)
+}
+
+/// The agent's own definition, inline: a file of the working folder is not found with
+/// `--setting-sources user`. Its `tools` keep a server's other tools away.
+fn definition(spec: &RuntimeSpec, request: &TurnRequest) -> Value {
+    json!({
+        "description": "A seat of a party.",
+        "prompt": spec.system_prompt,
+        "tools": tool_names(request),
+    })
+}
+
+fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
+    let mut env = spec.env.clone();
+    env.extend(EXTRA_ENV.map(|(name, value, _)| (name.to_owned(), value.to_owned())));
+    let (name, value) = marker(spec);
+    env.insert(name, value);
+    env
+}
+
+/// The variable by which all processes of the seat are known: the CLI's own scratch folder, which
+/// would else be shared by all seats of a machine.
+pub(super) fn marker(spec: &RuntimeSpec) -> (String, String) {
+    ("CLAUDE_CODE_TMPDIR".to_owned(), scratch(spec).to_string_lossy().into_owned())
+}
+
+pub(super) fn scratch(spec: &RuntimeSpec) -> PathBuf {
+    spec.folder.join("claude-tmp")
+}
+
+fn settings_path(spec: &RuntimeSpec) -> PathBuf {
+    spec.folder.join("claude-settings.json")
+}
+
+fn mcp_path(spec: &RuntimeSpec) -> PathBuf {
+    spec.folder.join("claude-mcp.json")
+}
+
+fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let settings = json!({"permissions": {"allow": tool_names(request)}});
+    let mut files = vec![(settings_path(spec), settings.to_string().into_bytes())];
+    if let Some(mcp) = endpoint(request)? {
+        let server = json!({
+            "type": "http",
+            "url": mcp.url,
+            "headers": {"Authorization": format!("Bearer {}", mcp.secret)},
+            "alwaysLoad": true,
+        });
+        let config = json!({"mcpServers": { &mcp.name: server }});
+        files.push((mcp_path(spec), config.to_string().into_bytes()));
+    }
+    Ok(files)
+}
+
+/// One user message; `client_composed` switches off that its text is read as a command.
+fn stdin_line(message: &Message) -> Vec<u8> {
+    let mut line = json!({
+        "type": "user",
+        "message": {"role": "user", "content": message.text},
+        "parent_tool_use_id": null,
+        "session_id": "",
+        "client_composed": true,
+    });
+    if let Some(id) = &message.id {
+        line["uuid"] = json!(id);
+    }
+    let mut line = line.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+/// The server that the turn needs; none where it has no tools.
+fn endpoint(request: &TurnRequest) -> Result<Option<&McpEndpoint>> {
+    match &request.mcp {
+        _ if request.tools.is_empty() => Ok(None),
+        Some(mcp) => Ok(Some(mcp)),
+        None => Err(invalid("claude reaches tools by an mcp server only, and the turn names none")),
+    }
+}
+
+pub(super) fn required(request: &TurnRequest) -> Result<Option<Required>> {
+    let required = |mcp: &McpEndpoint| Required { server: mcp.name.clone(), tools: tool_names(request) };
+    Ok(endpoint(request)?.map(required))
+}
+
+fn tool_names(request: &TurnRequest) -> Vec<String> {
+    let Some(mcp) = &request.mcp else { return Vec::new() };
+    request.tools.iter().map(|tool| format!("mcp__{}__{}", plain(&mcp.name), plain(&tool.name))).collect()
+}
+
+/// The CLI's own spelling of names.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
+}
+
+/// The limit holds for one process, also where it resumes a session.
+fn dollars(limit: Usd) -> Result<String> {
+    let micros = limit.as_micros();
+    if micros == 0 {
+        return Err(invalid("claude takes no limit of 0 USD"));
+    }
+    Ok(format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000))
+}
+
+fn text(path: PathBuf) -> Result<String> {
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| invalid(format!("{} is not valid UTF-8", path.display())))
+}
+
+fn invalid(context: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, context)
+}

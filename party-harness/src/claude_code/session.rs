@@ -1,0 +1,163 @@
+//! One seat's session with the CLI.
+
+use super::{
+    attempt::Attempt,
+    files::{self, Trace},
+    identity::{Place, Token},
+    process::Patience,
+    run::{Run, launch},
+};
+use crate::{
+    Error, ErrorKind, Recovery, Result, ResumeToken, RuntimeSession, RuntimeSpec, Turn, TurnControl,
+    TurnEvent, TurnKey, TurnRequest,
+};
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::mpsc;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// How many events may wait for their reader.
+const EVENTS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) program: PathBuf,
+    pub(super) spec: RuntimeSpec,
+    pub(super) place: Place,
+    pub(super) patience: Patience,
+    pub(super) line_limit: usize,
+    state: Mutex<State>,
+    stop: CancellationToken,
+    processes: TaskTracker,
+}
+
+#[derive(Debug)]
+struct State {
+    token: Option<Token>,
+    /// The number of the runtime session, of the next one where there is no token.
+    n: u32,
+    busy: bool,
+}
+
+impl Inner {
+    pub(super) fn open(
+        program: PathBuf,
+        spec: RuntimeSpec,
+        patience: Patience,
+        line_limit: usize,
+    ) -> Result<Self> {
+        files::end_orphan(&spec)?;
+        let (place, trace) = (Place::of(&spec), Trace::read(&spec));
+        let given = spec.resume.as_ref().and_then(Token::read);
+        let next = given.as_ref().map_or(0, |token| token.n + 1);
+        let token = given.filter(|token| token.place == place);
+        let n = token.as_ref().map_or(next, |token| token.n).max(trace.as_ref().map_or(0, |trace| trace.n));
+        let state = Mutex::new(State { token, n, busy: false });
+        let (stop, processes) = (CancellationToken::new(), TaskTracker::new());
+        Ok(Self { program, spec, place, patience, line_limit, state, stop, processes })
+    }
+
+    pub(super) fn remember(&self, token: Option<Token>, n: u32) {
+        let mut state = self.state();
+        (state.token, state.n) = (token, n);
+    }
+
+    /// Ends what runs, and waits until all of it is gone.
+    pub(super) async fn end(&self) {
+        self.stop.cancel();
+        self.processes.close();
+        self.processes.wait().await;
+    }
+
+    /// Held as long as a process runs.
+    pub(super) fn process_token(&self) -> TaskTrackerToken {
+        self.processes.token()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to run the session's one turn.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Inner>);
+
+impl Busy {
+    fn take(inner: &Arc<Inner>) -> Result<Self> {
+        if inner.stop.is_cancelled() {
+            return Err(Error::new(ErrorKind::Closed, "the runtime session was closed"));
+        }
+        if std::mem::replace(&mut inner.state().busy, true) {
+            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
+        }
+        Ok(Self(Arc::clone(inner)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy = false;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ClaudeSession(pub(super) Arc<Inner>);
+
+#[async_trait]
+impl RuntimeSession for ClaudeSession {
+    fn token(&self) -> Option<ResumeToken> {
+        self.0.state().token.as_ref().map(Token::write)
+    }
+
+    async fn turn(&self, request: TurnRequest) -> Result<Turn> {
+        let inner = Arc::clone(&self.0);
+        let busy = Busy::take(&inner)?;
+        let attempt = {
+            let state = inner.state();
+            Attempt::first(&inner.spec, state.token.as_ref(), state.n, &request)
+        };
+        let launched = launch(&inner, &request, attempt).await?;
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let stop = inner.stop.child_token();
+        let run = Run { inner: Arc::clone(&inner), request, events, stop: stop.clone(), busy };
+        // Its end is the reader's: it lives as long as its process runs and its events are read.
+        tokio::spawn(run.run(launched));
+        Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+    }
+
+    async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
+        let busy = Busy::take(&self.0)?;
+        files::end_orphan(&self.0.spec)?;
+        let recovery = Trace::recovery(Trace::read(&self.0.spec).as_ref(), turn);
+        drop(busy);
+        Ok(recovery)
+    }
+
+    async fn close(&self) -> Result<()> {
+        self.0.end().await;
+        Ok(())
+    }
+}
+
+fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
+    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
+}
+
+#[derive(Debug)]
+struct Stop(CancellationToken);
+
+#[async_trait]
+impl TurnControl for Stop {
+    async fn interrupt(&self) -> Result<()> {
+        self.0.cancel();
+        Ok(())
+    }
+}

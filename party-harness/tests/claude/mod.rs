@@ -1,0 +1,208 @@
+//! What the tests of the Claude Code adapter share: a seat with its folders, and turns read to their end.
+#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
+#![allow(dead_code, reason = "each test program uses a part")]
+
+use futures::StreamExt as _;
+use party_core::{ContentBlock, Framing, ModelMessage, Offset, SeatId, SessionId, TurnId};
+use party_harness::{
+    FullView, Harness as _, Probe, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolCall, ToolPort,
+    ToolReply, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest, async_trait, claude_code::ClaudeCode,
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+#[derive(Debug)]
+struct NoTools;
+
+#[async_trait]
+impl ToolPort for NoTools {
+    async fn call(&self, _call: ToolCall) -> ToolReply {
+        ToolReply::error("no tools")
+    }
+}
+
+#[derive(Debug)]
+struct Whole(String);
+
+#[async_trait]
+impl FullView for Whole {
+    async fn load(&self) -> Result<Vec<ModelMessage>> {
+        Ok(vec![message(&self.0)])
+    }
+}
+
+fn message(text: &str) -> ModelMessage {
+    let mut message = Framing::new(text).into_message();
+    message.injected = false;
+    message.content = vec![ContentBlock::text(text)];
+    message
+}
+
+pub fn turn(offset: u64) -> TurnId {
+    TurnId(Offset(offset))
+}
+
+/// A seat of a session, with all its folders.
+#[derive(Debug)]
+pub struct Bench {
+    root: tempfile::TempDir,
+    harness: ClaudeCode,
+    program: PathBuf,
+    env: BTreeMap<String, String>,
+}
+
+impl Bench {
+    pub fn new(program: PathBuf) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["home", "work", "seat"] {
+            fs::create_dir(root.path().join(folder)).unwrap();
+        }
+        let harness = ClaudeCode::new(&program)
+            .stop_patience(Duration::from_millis(1500))
+            .exit_patience(Duration::from_millis(1500));
+        let env = BTreeMap::from([
+            ("HOME".to_owned(), root.path().join("home").to_string_lossy().into_owned()),
+            ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+        ]);
+        Self { root, harness: harness.env(env.clone()), program, env }
+    }
+
+    /// A seat whose `claude` is a shell script.
+    pub fn script(lines: &str) -> Self {
+        let bench = Self::new(PathBuf::from("/nonexistent/claude"));
+        let path = bench.root.path().join("claude");
+        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        let mut mode = fs::metadata(&path).unwrap().permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0o755);
+        fs::set_permissions(&path, mode).unwrap();
+        Self {
+            harness: ClaudeCode::new(&path)
+                .stop_patience(Duration::from_millis(400))
+                .exit_patience(Duration::from_millis(400))
+                .env(bench.env.clone()),
+            program: path,
+            ..bench
+        }
+    }
+
+    pub fn env(mut self, env: Vec<(String, String)>) -> Self {
+        self.env.extend(env);
+        self.harness = self.harness.env(self.env.clone());
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
+    pub fn seat(&self) -> PathBuf {
+        self.root.path().join("seat")
+    }
+
+    pub fn spec(&self, resume: Option<ResumeToken>) -> RuntimeSpec {
+        RuntimeSpec {
+            session: SessionId::from_bytes([7; 16]),
+            seat: SeatId(3),
+            agent: "Märy \"the\" Strategist".to_owned(),
+            system_prompt: "You are Mary.".to_owned(),
+            model: None,
+            cwd: self.root.path().join("work"),
+            folder: self.seat(),
+            env: self.env.clone(),
+            resume,
+        }
+    }
+
+    pub async fn open(&self, resume: Option<ResumeToken>) -> Arc<dyn RuntimeSession> {
+        self.harness.open(self.spec(resume), Arc::new(NoTools)).await.unwrap()
+    }
+
+    pub async fn harness_probe(&self) -> Result<Probe> {
+        self.harness.probe().await
+    }
+
+    pub fn harness(&self) -> &ClaudeCode {
+        &self.harness
+    }
+
+    pub fn key(&self, offset: u64, attempt: u32) -> TurnKey {
+        TurnKey { session: SessionId::from_bytes([7; 16]), turn: turn(offset), attempt }
+    }
+
+    pub fn request(&self, offset: u64, attempt: u32, delta: &str, full: &str) -> TurnRequest {
+        TurnRequest {
+            key: self.key(offset, attempt),
+            delta: vec![message(delta)],
+            full: Arc::new(Whole(full.to_owned())),
+            continuation: None,
+            tools: Vec::new(),
+            mcp: None,
+            limit: None,
+            alongside: vec![turn(offset)],
+        }
+    }
+
+    /// All that the host kept for the seat is lost.
+    pub fn forget(&self) -> &Self {
+        fs::remove_dir_all(self.seat()).unwrap();
+        fs::create_dir(self.seat()).unwrap();
+        self
+    }
+
+    /// The processes of this seat that live.
+    pub fn pids(&self) -> Vec<i32> {
+        let marker = format!("CLAUDE_CODE_TMPDIR={}", self.seat().join("claude-tmp").display());
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.filter(|pid| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|variable| variable == marker.as_bytes())
+        })
+        .collect()
+    }
+
+    pub fn alive(&self) -> usize {
+        self.pids().len()
+    }
+
+    /// Kills the process of the seat, and nothing else.
+    pub fn kill(&self) {
+        for pid in self.pids() {
+            assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+        }
+    }
+
+    pub async fn until(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < end, "timed out: {what}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// All events of a turn: one end, and it is the last.
+pub async fn events_of(turn: Turn) -> Vec<TurnEvent> {
+    let read = turn.events.collect::<Vec<_>>();
+    let events = tokio::time::timeout(Duration::from_secs(60), read).await.unwrap();
+    let ends = events.iter().filter(|event| matches!(event, TurnEvent::Ended(_))).count();
+    assert!(ends == 1 && matches!(events.last(), Some(TurnEvent::Ended(_))), "{events:?}");
+    events
+}
+
+pub async fn end_of(turn: Turn) -> TurnEnd {
+    match events_of(turn).await.pop() {
+        Some(TurnEvent::Ended(end)) => end,
+        other => panic!("{other:?}"),
+    }
+}

@@ -1,0 +1,148 @@
+//! One attempt at a turn: opens the seat's runtime session, runs the turn, keeps its time, and
+//! hands everything to the driver. It ends with exactly one `Ended`.
+
+use crate::{
+    driver::Request,
+    mcp::{Admission, McpServer},
+    seat::SeatRuntime,
+    view::View,
+};
+use futures::StreamExt;
+use party_core::{Cost, Offset, Outcome, Sent, TurnId, Usage, Usd};
+use party_harness::{
+    Error, Result, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+/// All that an attempt needs; it holds nothing of the driver.
+pub(crate) struct Attempt {
+    pub(crate) key: TurnKey,
+    pub(crate) seat: Arc<SeatRuntime>,
+    pub(crate) view: View,
+    /// What the runtime session has seen before.
+    pub(crate) seen: Offset,
+    pub(crate) continuation: Option<String>,
+    pub(crate) tools: Vec<ToolSpec>,
+    pub(crate) limit: Option<Usd>,
+    pub(crate) timeout: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) alongside: Vec<TurnId>,
+    pub(crate) mcp: Option<Arc<McpServer>>,
+    pub(crate) port: Arc<dyn ToolPort>,
+    pub(crate) interrupt: CancellationToken,
+    pub(crate) requests: mpsc::Sender<Request>,
+}
+
+impl Attempt {
+    pub(crate) async fn run(self) {
+        let end = match self.begin().await {
+            Ok((turn, _admission)) => self.attend(turn).await,
+            Err(error) => failed(&error),
+        };
+        self.tell(TurnEvent::Ended(end)).await;
+    }
+
+    async fn begin(&self) -> Result<(Turn, Option<Admission>)> {
+        let runtime = self.seat.open(Arc::clone(&self.port)).await?;
+        let admission = self.admit();
+        let request = TurnRequest {
+            key: self.key,
+            delta: self.view.delta(self.seen).await?,
+            full: Arc::new(self.view.clone()),
+            continuation: self.continuation.clone(),
+            tools: self.tools.clone(),
+            mcp: admission.as_ref().map(Admission::endpoint),
+            limit: self.limit,
+            alongside: self.alongside.clone(),
+        };
+        Ok((runtime.turn(request).await?, admission))
+    }
+
+    /// Opens the tools' door for this attempt alone, where the runtime needs one.
+    fn admit(&self) -> Option<Admission> {
+        let by_http = self.seat.harness.info().capabilities.tools == ToolDoor::McpHttp;
+        let server = self.mcp.as_ref().filter(|_| by_http && !self.tools.is_empty())?;
+        Some(server.admit(self.key, self.tools.clone(), Arc::clone(&self.port)))
+    }
+
+    /// Passes the turn's events on until it ends, by itself or because it has to.
+    async fn attend(&self, mut turn: Turn) -> TurnEnd {
+        let started = Instant::now();
+        let mut deadline = started + self.timeout;
+        let mut stopped = None;
+        loop {
+            tokio::select! {
+                biased;
+                event = turn.events.next() => match event {
+                    Some(TurnEvent::Ended(end)) => return self.judge(end, stopped),
+                    Some(event) => self.tell(event).await,
+                    None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
+                },
+                () = self.interrupt.cancelled(), if stopped.is_none() => {
+                    stopped = Some(Outcome::Cancelled);
+                    deadline = Instant::now() + self.grace;
+                    let _ = turn.control.interrupt().await;
+                }
+                () = sleep_until(deadline) => match stopped {
+                    Some(outcome) => return ended(outcome, &overdue(outcome, self.timeout)),
+                    None => {
+                        stopped = Some(Outcome::TimedOut);
+                        deadline = Instant::now() + self.grace;
+                        let _ = turn.control.interrupt().await;
+                    }
+                },
+            }
+        }
+    }
+
+    /// A turn that finishes within its grace counts; one that was cut short ends as what cut it.
+    fn judge(&self, mut end: TurnEnd, stopped: Option<Outcome>) -> TurnEnd {
+        if let Some(outcome) = stopped.filter(|_| end.outcome != Outcome::Completed) {
+            end.outcome = outcome;
+            end.text = None;
+            end.reason = Some(overdue(outcome, self.timeout));
+        }
+        end
+    }
+
+    async fn tell(&self, event: TurnEvent) {
+        // A driver that is gone has no use for it.
+        let _ = self.requests.send(Request::Event { key: self.key, event }).await;
+    }
+}
+
+fn overdue(outcome: Outcome, timeout: Duration) -> String {
+    match outcome {
+        Outcome::TimedOut => format!("it took longer than {} s", timeout.as_secs()),
+        _ => "it was stopped".to_owned(),
+    }
+}
+
+/// Nothing was sent to a model, so nothing was spent.
+fn failed(error: &Error) -> TurnEnd {
+    let mut reason = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        reason = format!("{reason}: {error}");
+        cause = error.source();
+    }
+    TurnEnd { cost: Cost::Reported(Usd::ZERO), ..ended(Outcome::Failed, &reason) }
+}
+
+/// An end that the runtime did not tell.
+pub(crate) fn ended(outcome: Outcome, reason: &str) -> TurnEnd {
+    TurnEnd {
+        outcome,
+        text: None,
+        usage: Usage::default(),
+        cost: Cost::Unknown,
+        reason: Some(reason.to_owned()),
+        sent: Sent::Delta,
+        token: None,
+    }
+}

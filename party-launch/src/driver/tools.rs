@@ -1,0 +1,53 @@
+//! Tool calls: committed and decided before they are answered.
+
+use super::{Driver, Request};
+use crate::{Result, log::now};
+use party_core::{NewRecord, ToolCalled};
+use party_harness::{ToolCall, ToolPort, ToolReply, async_trait};
+use tokio::sync::{mpsc, oneshot};
+
+/// The port that all doors lead to. It does not keep the driver alive.
+#[derive(Debug)]
+pub(super) struct Port(pub(super) mpsc::WeakSender<Request>);
+
+#[async_trait]
+impl ToolPort for Port {
+    async fn call(&self, call: ToolCall) -> ToolReply {
+        let gone = || ToolReply::error("the conversation is over");
+        let Some(requests) = self.0.upgrade() else { return gone() };
+        let (reply, answer) = oneshot::channel();
+        if requests.send(Request::Tool { call, reply }).await.is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
+    }
+}
+
+impl Driver {
+    /// Records the call, decides on it, commits both, and answers then.
+    pub(super) async fn tool_call(
+        &mut self,
+        call: ToolCall,
+        reply: oneshot::Sender<ToolReply>,
+    ) -> Result<()> {
+        let ToolCall { key, id, name, arguments } = call;
+        let current = self.log.engine.turn(key.turn).is_some_and(|turn| turn.attempt == key.attempt);
+        if !current || key.session != self.log.session() {
+            let _ = reply.send(ToolReply::error("the turn has ended"));
+            return Ok(());
+        }
+        let answered = |driver: &Self| {
+            let turn = driver.log.engine.turn(key.turn)?;
+            turn.answer(key.attempt, &id)
+                .map(|(text, is_error)| ToolReply { text: text.clone(), is_error: *is_error })
+        };
+        // A runtime that lost the connection asks again under the same id.
+        if answered(self).is_none() {
+            let event =
+                ToolCalled { turn: key.turn, attempt: key.attempt, call: id.clone(), tool: name, arguments };
+            self.log.commit(vec![NewRecord::new(now(), &event.into()).in_turn(key.turn)]).await?;
+        }
+        let _ = reply.send(answered(self).unwrap_or_else(|| ToolReply::error("the turn has ended")));
+        Ok(())
+    }
+}

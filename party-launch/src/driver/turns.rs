@@ -1,0 +1,194 @@
+//! Turns: starting what the log asks for, and reporting how it ended.
+
+use super::Driver;
+use crate::{
+    Result,
+    attempt::{Attempt, ended},
+    log::{fresh_item, now},
+    view::View,
+};
+use party_core::{
+    Author, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Traced, TurnEnded, TurnId,
+};
+use party_formats::{Effect, RunningTurn, engine_tool};
+use party_harness::{ResumeToken, ToolSpec, TurnEnd, TurnEvent, TurnKey};
+use serde_json::Value;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::task::{Id, JoinError};
+use tokio_util::sync::CancellationToken;
+
+/// An attempt that runs in this process.
+pub(super) struct Running {
+    key: TurnKey,
+    interrupt: CancellationToken,
+    task: Id,
+}
+
+impl Driver {
+    /// Starts every attempt that the log asks for and this process does not run yet.
+    pub(super) fn start_effects(&mut self) {
+        let effects = self.log.engine.pending_effects();
+        let fresh: Vec<TurnId> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Run { turn, .. } if !self.running.contains_key(turn) => Some(*turn),
+                Effect::Run { .. } | Effect::Interrupt { .. } => None,
+            })
+            .collect();
+        let alongside = self.by_harness(&fresh);
+        for turn in fresh {
+            self.start(turn, &alongside);
+        }
+        for effect in effects {
+            if let Effect::Interrupt { turn } = effect
+                && let Some(running) = self.running.get(&turn)
+            {
+                running.interrupt.cancel();
+            }
+        }
+    }
+
+    fn by_harness(&self, turns: &[TurnId]) -> BTreeMap<String, Vec<TurnId>> {
+        let mut groups: BTreeMap<String, Vec<TurnId>> = BTreeMap::new();
+        for turn in turns {
+            if let Some(seat) =
+                self.log.engine.turn(*turn).and_then(|turn| self.seats.get(usize::from(turn.seat.0)))
+            {
+                groups.entry(seat.harness.info().name.clone()).or_default().push(*turn);
+            }
+        }
+        groups
+    }
+
+    fn start(&mut self, turn: TurnId, alongside: &BTreeMap<String, Vec<TurnId>>) {
+        let Some(attempt) = self.prepare(turn, alongside) else { return };
+        let (key, interrupt) = (attempt.key, attempt.interrupt.clone());
+        let task = self.tasks.spawn(attempt.run()).id();
+        self.running.insert(turn, Running { key, interrupt, task });
+    }
+
+    fn prepare(&self, turn: TurnId, alongside: &BTreeMap<String, Vec<TurnId>>) -> Option<Attempt> {
+        let engine = &self.log.engine;
+        let running = engine.turn(turn)?;
+        let seat = self.seats.get(usize::from(running.seat.0))?;
+        let intent = engine.intent(running)?;
+        let bound = engine.binding(running.seat).filter(|bound| !bound.token.is_null());
+        let has_message = bound.is_some_and(|bound| bound.seen == turn);
+        let group = alongside.get(&seat.harness.info().name);
+        Some(Attempt {
+            key: TurnKey { session: self.log.session(), turn, attempt: running.attempt },
+            seat: Arc::clone(seat),
+            view: View {
+                bus: Arc::clone(&self.log.bus),
+                thread: engine.seat(running.seat)?.thread,
+                reader: engine.reader(running)?,
+                up_to: running.visible_up_to,
+                framing: engine.framing(running),
+            },
+            seen: bound.map_or(Offset::START, |bound| bound.seen.0),
+            continuation: (running.attempt > 1 && has_message).then(|| continuation(running)),
+            tools: intent.tools.iter().filter_map(|name| tool_spec(name)).collect(),
+            limit: running.budget_left(),
+            timeout: Duration::from_secs(intent.timeout_secs.into()),
+            grace: Duration::from_secs(intent.grace_secs.into()),
+            alongside: group.cloned().unwrap_or_default(),
+            mcp: self.mcp.clone(),
+            port: Arc::clone(&self.port),
+            interrupt: CancellationToken::new(),
+            requests: self.outbox.clone(),
+        })
+    }
+
+    pub(super) async fn turn_event(&mut self, key: TurnKey, event: TurnEvent) -> Result<()> {
+        if self.running.get(&key.turn).is_none_or(|running| running.key != key) {
+            return Ok(());
+        }
+        match event {
+            TurnEvent::Ended(end) => self.turn_ended(key, end).await,
+            TurnEvent::Started { token, .. } => {
+                let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
+                self.seats[usize::from(seat.0)].bind(Some(token.clone())).await;
+                self.log.note(bound(seat, Some(token), key.turn)).await
+            }
+            event => {
+                let event = serde_json::to_value(&event).unwrap_or(Value::Null);
+                let traced = Traced { turn: key.turn, attempt: key.attempt, event };
+                self.log.note(NewRecord::new(now(), &traced.into()).in_turn(key.turn)).await
+            }
+        }
+    }
+
+    async fn turn_ended(&mut self, key: TurnKey, end: TurnEnd) -> Result<()> {
+        let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
+        let runtime = Arc::clone(&self.seats[usize::from(seat.0)]);
+        runtime.bind(end.token.clone()).await;
+        let records = vec![bound(seat, end.token.clone(), key.turn), self.report(key, seat, end)];
+        self.log.commit(records).await?;
+        self.running.remove(&key.turn);
+        Ok(())
+    }
+
+    fn report(&self, key: TurnKey, seat: SeatId, end: TurnEnd) -> NewRecord {
+        let at = now();
+        let spec = self.log.engine.seat(seat);
+        let text = end.text.filter(|text| !text.trim().is_empty());
+        let item = text.zip(spec).map(|(text, spec)| {
+            (Item::message(fresh_item(), Author::agent(&spec.name), at, text), spec.thread)
+        });
+        let event = TurnEnded {
+            turn: key.turn,
+            attempt: key.attempt,
+            outcome: end.outcome,
+            item: item.as_ref().map(|(item, _)| item.id),
+            usage: end.usage,
+            cost: end.cost,
+            reason: end.reason,
+            sent: end.sent,
+        };
+        let record = NewRecord::new(at, &event.into()).in_turn(key.turn);
+        match item {
+            Some((item, thread)) => {
+                let said = Op::Add { threads: vec![thread], item: item.id, how: How::Said };
+                record.with_item(item).with_op(said)
+            }
+            None => record,
+        }
+    }
+
+    /// A task that ended without telling has panicked.
+    pub(super) async fn task_ended(&mut self, ended_task: &Result<(Id, ()), JoinError>) -> Result<()> {
+        let Err(error) = ended_task else { return Ok(()) };
+        let turn =
+            self.running.values().find(|running| running.task == error.id()).map(|running| running.key);
+        match turn {
+            Some(key) => self.turn_ended(key, ended(Outcome::Failed, "the adapter panicked")).await,
+            None => Ok(()),
+        }
+    }
+}
+
+fn bound(seat: SeatId, token: Option<ResumeToken>, seen: TurnId) -> NewRecord {
+    let token = token.map_or(Value::Null, |token| token.0);
+    NewRecord::new(now(), &RuntimeBound { seat, token, seen }.into()).in_turn(seen)
+}
+
+fn tool_spec(name: &str) -> Option<ToolSpec> {
+    let tool = engine_tool(name)?;
+    let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
+    Some(ToolSpec { name, description, input_schema: tool.input_schema() })
+}
+
+/// What a runtime session that has the message already is told after a lost attempt.
+fn continuation(turn: &RunningTurn) -> String {
+    let mut text =
+        "Your turn was interrupted before it ended. Go on where you were and finish it.".to_owned();
+    for call in turn.calls.iter().filter(|call| call.attempt < turn.attempt) {
+        if let Some((answer, _)) = &call.answer {
+            text.push_str(&format!(
+                "\nYour call of `{}` with {} was answered: {answer}",
+                call.tool, call.arguments
+            ));
+        }
+    }
+    text
+}

@@ -1,0 +1,152 @@
+//! The driver's end of a session's log: speculative steps, committed as one batch each.
+
+use crate::{Error, ErrorKind, Result};
+use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Lease, SessionQuery, Snapshot};
+use party_core::{
+    Author, BatchId, Command, Commanded, Item, ItemId, MessagePosted, NewRecord, Offset, SessionId, Timestamp,
+};
+use party_formats::{ENGINE_BUILD, Engine};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use uuid::Uuid;
+
+/// A snapshot is written with the first step this many records after the last one.
+const SNAPSHOT_EVERY: u64 = 256;
+
+/// How often a write that may succeed later is tried again before the driver gives up.
+const RETRIES: u32 = 8;
+
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) engine: Engine,
+    author: Author,
+    lease: Lease,
+    snapshot_at: Offset,
+}
+
+impl Log {
+    pub(crate) fn new(bus: Arc<dyn Bus>, engine: Engine, author: Author, lease: Lease) -> Self {
+        let snapshot_at = engine.head();
+        Self { bus, engine, author, lease, snapshot_at }
+    }
+
+    pub(crate) const fn session(&self) -> SessionId {
+        self.engine.session()
+    }
+
+    pub(crate) const fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// Applies `records`, decides to the fixpoint, and writes all of it as one synced batch. Where
+    /// an input came in between, the step is dropped and made again. Returns whether anything was
+    /// written.
+    pub(crate) async fn commit(&mut self, records: Vec<NewRecord>) -> Result<bool> {
+        loop {
+            let settled = self.engine.settle(records.clone(), now());
+            if settled.records.is_empty() {
+                return Ok(false);
+            }
+            let snapshot = self.snapshot_due(&settled.engine);
+            let batch = self.batch(settled.records).with_snapshot(snapshot);
+            if self.write(batch).await? {
+                self.engine = settled.engine;
+                return Ok(true);
+            }
+            self.catch_up().await?;
+        }
+    }
+
+    /// Writes a record that may be lost with a crash, without a sync.
+    pub(crate) async fn note(&mut self, record: NewRecord) -> Result<()> {
+        loop {
+            if self.write(self.batch(vec![record.clone()]).buffered()).await? {
+                let offset = self.engine.head().plus(1);
+                self.engine.apply(&record.placed(self.session(), offset, None));
+                return Ok(());
+            }
+            self.catch_up().await?;
+        }
+    }
+
+    /// Applies what others wrote since.
+    pub(crate) async fn catch_up(&mut self) -> Result<()> {
+        for record in self.bus.read_to_end(self.session(), self.engine.head(), Classes::ALL).await? {
+            self.engine.apply(&record);
+        }
+        Ok(())
+    }
+
+    fn batch(&self, records: Vec<NewRecord>) -> Batch {
+        let id = BatchId::from_uuid(Uuid::now_v7());
+        let batch = Batch::driver(self.session(), id, self.engine.head(), self.lease.fencing_token, records);
+        batch.by(self.author.clone())
+    }
+
+    /// `false` where the head has moved. The batch id makes a retry after a lost answer safe.
+    async fn write(&self, batch: Batch) -> Result<bool> {
+        let mut pause = Duration::from_millis(5);
+        for attempt in 1.. {
+            match self.bus.append(batch.clone()).await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == BusErrorKind::Conflict => return Ok(false),
+                Err(error) if error.is_retryable() && attempt < RETRIES => tokio::time::sleep(pause).await,
+                Err(error) => return Err(error.into()),
+            }
+            pause *= 2;
+        }
+        Err(Error::new(ErrorKind::Bus, "the store failed"))
+    }
+
+    fn snapshot_due(&mut self, engine: &Engine) -> Option<Snapshot> {
+        if engine.head().0 - self.snapshot_at.0 < SNAPSHOT_EVERY {
+            return None;
+        }
+        self.snapshot_at = engine.head();
+        let state = serde_json::to_vec(engine).ok()?;
+        Some(Snapshot { engine: ENGINE_BUILD.to_owned(), offset: engine.head(), state })
+    }
+}
+
+/// The state of a session: its snapshot, where this build of the engine made one, and the records
+/// behind it.
+pub(crate) async fn fold(bus: &dyn Bus, session: SessionId) -> Result<Engine> {
+    let page = bus.sessions(SessionQuery::one(session)).await?;
+    let Some(info) = page.entries.into_iter().next() else {
+        return Err(Error::new(ErrorKind::NotFound, format!("there is no session {session} in the store")));
+    };
+    let usable =
+        info.snapshot.filter(|snapshot| snapshot.engine == ENGINE_BUILD && snapshot.offset <= info.head);
+    let cached = usable.and_then(|snapshot| serde_json::from_slice::<Engine>(&snapshot.state).ok());
+    let mut engine =
+        cached.filter(|engine| engine.session() == session).unwrap_or_else(|| Engine::new(session));
+    for record in bus.read_to_end(session, engine.head(), Classes::FOLDED).await? {
+        engine.apply(&record);
+    }
+    Ok(engine)
+}
+
+/// A message as an input record.
+pub(crate) fn message(author: &Author, text: &str) -> NewRecord {
+    let at = now();
+    let item = Item::message(fresh_item(), author.clone(), at, text);
+    NewRecord::new(at, &MessagePosted { item: item.id }.into()).with_item(item)
+}
+
+/// A command as an input record.
+pub(crate) fn command(command: Command) -> NewRecord {
+    NewRecord::new(now(), &Commanded { command }.into())
+}
+
+pub(crate) fn fresh_item() -> ItemId {
+    ItemId::from_uuid(Uuid::now_v7())
+}
+
+/// The driver's clock.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}

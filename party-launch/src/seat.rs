@@ -1,0 +1,91 @@
+//! A seat's runtime: which harness runs it, and its runtime session once it is open.
+
+use party_core::{SeatId, SessionId};
+use party_harness::{Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolPort};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
+
+/// What is needed to open a seat's runtime session, and the session itself.
+pub(crate) struct SeatRuntime {
+    pub(crate) session: SessionId,
+    pub(crate) seat: SeatId,
+    pub(crate) name: String,
+    pub(crate) prompt: String,
+    pub(crate) model: Option<String>,
+    pub(crate) harness: Arc<dyn Harness>,
+    /// The seat's own folder.
+    pub(crate) folder: PathBuf,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) state: Mutex<RuntimeState>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RuntimeState {
+    /// What to resume by when the session is opened.
+    pub(crate) token: Option<ResumeToken>,
+    pub(crate) open: Option<Arc<dyn RuntimeSession>>,
+}
+
+impl SeatRuntime {
+    /// The seat's runtime session, opened at its first use.
+    pub(crate) async fn open(&self, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
+        let mut state = self.state.lock().await;
+        if let Some(open) = &state.open {
+            return Ok(Arc::clone(open));
+        }
+        let (cwd, folder) = (self.folder.join("work"), self.folder.join("runtime"));
+        for path in [&cwd, &folder] {
+            make_private(path)?;
+        }
+        let spec = RuntimeSpec {
+            session: self.session,
+            seat: self.seat,
+            agent: self.name.clone(),
+            system_prompt: self.prompt.clone(),
+            model: self.model.clone(),
+            cwd,
+            folder,
+            env: self.env.clone(),
+            resume: state.token.clone(),
+        };
+        let open = self.harness.open(spec, tools).await?;
+        state.open = Some(Arc::clone(&open));
+        Ok(open)
+    }
+
+    /// Lets go of the open session; the next turn opens it again by its token.
+    pub(crate) async fn reopen(&self) {
+        self.state.lock().await.open = None;
+    }
+
+    /// What the next turn of the seat goes on with. Without a token the next turn starts afresh.
+    pub(crate) async fn bind(&self, token: Option<ResumeToken>) {
+        let mut state = self.state.lock().await;
+        if token.is_none() {
+            state.open = None;
+        }
+        state.token = token;
+    }
+}
+
+fn make_private(path: &Path) -> Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| {
+        Error::new(ErrorKind::Io, format!("cannot make the folder {}", path.display())).with_source(error)
+    })
+}
+
+impl fmt::Debug for SeatRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SeatRuntime")
+            .field("seat", &self.seat)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
