@@ -59,10 +59,9 @@ impl Runtime {
     }
 
     fn parse(name: &str) -> Result<Self, BadInput> {
-        [Self::Scripted, Self::Claude]
-            .into_iter()
-            .find(|runtime| runtime.name() == name)
-            .ok_or_else(|| BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude")))
+        [Self::Scripted, Self::Claude].into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| {
+            BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude"))
+        })
     }
 }
 
@@ -110,11 +109,18 @@ impl Args {
     fn positional(&mut self, value: String) -> Result<(), BadInput> {
         match self.question.replace(value) {
             None => Ok(()),
-            Some(first) => Err(BadInput::new(format!("more than one question: put it in quotes (`{first}` …)"))),
+            Some(first) => {
+                Err(BadInput::new(format!("more than one question: put it in quotes (`{first}` …)")))
+            }
         }
     }
 
-    fn option(&mut self, name: &str, parser: &mut Parser, after_canvas: &mut Option<String>) -> Result<(), BadInput> {
+    fn option(
+        &mut self,
+        name: &str,
+        parser: &mut Parser,
+        after_canvas: &mut Option<String>,
+    ) -> Result<(), BadInput> {
         match name {
             "help" => self.help = true,
             "json" => self.json = true,
@@ -130,7 +136,9 @@ impl Args {
             "script" => once(name, &mut self.script, value(name, parser)?.into())?,
             "pass-env" => self.pass_env.extend(names(&value(name, parser)?)),
             "resume" => {
-                let session = value(name, parser)?.parse().map_err(|error| BadInput::new(format!("--resume: {error}")))?;
+                let session = value(name, parser)?
+                    .parse()
+                    .map_err(|error| BadInput::new(format!("--resume: {error}")))?;
                 once(name, &mut self.resume, session)?;
             }
             _ => return Err(BadInput::new(format!("unknown option --{name}; see --help"))),
@@ -139,7 +147,11 @@ impl Args {
     }
 
     /// `--canvas` may have a file behind it; what stands there may also be the question.
-    fn take_canvas(&mut self, parser: &mut Parser, after_canvas: &mut Option<String>) -> Result<(), BadInput> {
+    fn take_canvas(
+        &mut self,
+        parser: &mut Parser,
+        after_canvas: &mut Option<String>,
+    ) -> Result<(), BadInput> {
         let file = match parser.optional_value() {
             Some(file) => Some(PathBuf::from(file)),
             None => {
@@ -171,9 +183,15 @@ impl Args {
             return Err(BadInput::new("--json and --canvas both want standard output; give --canvas a FILE"));
         }
         match (&self.question, self.resume) {
-            (Some(_), Some(_)) => Err(BadInput::new("--resume goes on with a question that was asked; leave the question out")),
-            (None, None) => Err(BadInput::new("no question; try: council \"Should we adopt JSONL as our log format?\"")),
-            (Some(question), None) if question.trim().is_empty() => Err(BadInput::new("the question is empty")),
+            (Some(_), Some(_)) => {
+                Err(BadInput::new("--resume goes on with a question that was asked; leave the question out"))
+            }
+            (None, None) => {
+                Err(BadInput::new("no question; try: council \"Should we adopt JSONL as our log format?\""))
+            }
+            (Some(question), None) if question.trim().is_empty() => {
+                Err(BadInput::new("the question is empty"))
+            }
             (Some(_), None) => Ok(()),
             (None, Some(_)) => self.check_resume(),
         }
@@ -189,7 +207,9 @@ impl Args {
             ("--timeout", self.timeout.is_some()),
         ];
         match changes.into_iter().find(|(_, given)| *given) {
-            Some((option, _)) => Err(BadInput::new(format!("{option}: a session that is resumed keeps what it was started with"))),
+            Some((option, _)) => Err(BadInput::new(format!(
+                "{option}: a session that is resumed keeps what it was started with"
+            ))),
             None => Ok(()),
         }
     }
@@ -225,7 +245,9 @@ fn value(name: &str, parser: &mut Parser) -> Result<String, BadInput> {
 }
 
 fn number(name: &str, text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, BadInput> {
-    let error = || BadInput::new(format!("--{name}: `{text}` is not a number from {} to {}", range.start(), range.end()));
+    let error = || {
+        BadInput::new(format!("--{name}: `{text}` is not a number from {} to {}", range.start(), range.end()))
+    };
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(error)
 }
 
@@ -253,7 +275,11 @@ mod tests {
     fn canvas_takes_a_file_only_where_a_question_stands_elsewhere() {
         assert_eq!(parse(&["--canvas", "Ship?"]).unwrap().show(), Show::Canvas);
         assert_eq!(parse(&["Ship?", "--canvas"]).unwrap().show(), Show::Canvas);
-        for args in [["--canvas", "a.md", "Ship?"].as_slice(), &["Ship?", "--canvas", "a.md"], &["Ship?", "--canvas=a.md"]] {
+        for args in [
+            ["--canvas", "a.md", "Ship?"].as_slice(),
+            &["Ship?", "--canvas", "a.md"],
+            &["Ship?", "--canvas=a.md"],
+        ] {
             assert_eq!(parse(args).unwrap().show(), Show::CanvasFile("a.md".into()), "{args:?}");
         }
     }
@@ -264,13 +290,19 @@ mod tests {
             (["Q", "--rounds", "0"].as_slice(), "--rounds: `0` is not a number from 1 to 5"),
             (&["Q", "--rounds=6"], "--rounds: `6` is not a number from 1 to 5"),
             (&["Q", "--budget", "0"], "--budget: a budget of 0 buys nothing"),
-            (&["Q", "--budget", "abc"], "--budget: `abc` is not an amount in USD: expected a number such as 1.50"),
+            (
+                &["Q", "--budget", "abc"],
+                "--budget: `abc` is not an amount in USD: expected a number such as 1.50",
+            ),
             (&["Q", "--harness", "gpt"], "--harness: unknown harness `gpt`; there are: scripted, claude"),
             (&["Q", "--budget"], "--budget needs a value"),
             (&["Q", "--budget", "1", "--budget", "2"], "--budget is given twice"),
             (&["Q", "--colour"], "unknown option --colour; see --help"),
             (&[" "], "the question is empty"),
-            (&["Q", "--json", "--canvas"], "--json and --canvas both want standard output; give --canvas a FILE"),
+            (
+                &["Q", "--json", "--canvas"],
+                "--json and --canvas both want standard output; give --canvas a FILE",
+            ),
         ] {
             assert_eq!(parse(args).unwrap_err(), expected);
         }

@@ -9,7 +9,9 @@ mod show;
 use args::{Args, HELP};
 use party::{Hosting, Plan};
 use party_core::{Event, Offset, SessionId};
-use party_examples::{BadInput, FINISHED, INTERRUPTED, NO_RESULT, default_store, fail, open_existing, open_store};
+use party_examples::{
+    BadInput, FINISHED, INTERRUPTED, NO_RESULT, default_store, fail, open_existing, open_store,
+};
 use party_launch::{
     ErrorKind, Party,
     bus::{Bus, BusExt, Follow, Read, SqliteBus},
@@ -58,7 +60,9 @@ async fn resume(args: &Args, session: SessionId, store: PathBuf) -> Result<u8, F
     let bus = Arc::new(open_existing(&store).await?);
     let opening = bus.read(Read::new(session, Offset::START).limit(1)).await?;
     let Some(Ok(Event::SessionOpened(opened))) = opening.entries.first().map(|record| record.event()) else {
-        return Err(BadInput::new(format!("--resume: there is no session {session} in {}", store.display())).into());
+        return Err(
+            BadInput::new(format!("--resume: there is no session {session} in {}", store.display())).into()
+        );
     };
     let hosting = Hosting::of_session(args, &opened.seats)?;
     let attended = match hosting.builder(bus.clone(), &store).resume(session).await {
@@ -130,7 +134,9 @@ async fn driver_failed(attended: &Attended) -> Failure {
 /// What can be said before anything is written is bad input; all else is a failure.
 fn bad_or_failed(error: party_launch::Error) -> Failure {
     match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Format | ErrorKind::NotFound | ErrorKind::Harness => BadInput::from_error(&error).into(),
+        ErrorKind::Invalid | ErrorKind::Format | ErrorKind::NotFound | ErrorKind::Harness => {
+            BadInput::from_error(&error).into()
+        }
         _ => error.into(),
     }
 }

@@ -4,7 +4,7 @@ use crate::args::{Args, Runtime, budget};
 use party_core::{SeatSpec, Usd};
 use party_examples::BadInput;
 use party_launch::{
-    Persona, Party, PartyBuilder, Roster, Seat, base_environment,
+    Party, PartyBuilder, Persona, Roster, Seat, base_environment,
     bus::{Bus, SqliteBus},
     formats::Format,
     harness::{
@@ -45,7 +45,9 @@ impl Plan {
         if seats.iter().any(|seat| seat.harness.as_deref() == Some(Runtime::Claude.name())) {
             hosting.probe_claude().await?;
         }
-        let mut format = Format::council().with_rounds(args.rounds.unwrap_or(1)).map_err(|error| BadInput::from_error(&error))?;
+        let mut format = Format::council()
+            .with_rounds(args.rounds.unwrap_or(1))
+            .map_err(|error| BadInput::from_error(&error))?;
         if let Some(seconds) = args.timeout {
             format = format.with_timeout_secs(seconds);
         }
@@ -70,7 +72,11 @@ impl Hosting {
 
     fn new<'a>(args: &Args, seats: impl Iterator<Item = &'a str>) -> Result<Self, BadInput> {
         let environment = environment(&args.pass_env)?;
-        let program = args.claude_bin.clone().or_else(|| env::var_os("PARTY_CLAUDE_BIN").map(Into::into)).unwrap_or_else(|| "claude".into());
+        let program = args
+            .claude_bin
+            .clone()
+            .or_else(|| env::var_os("PARTY_CLAUDE_BIN").map(Into::into))
+            .unwrap_or_else(|| "claude".into());
         let claude = ClaudeCode::new(program).env(environment.clone());
         Ok(Self { script: script(args, seats)?, claude, environment })
     }
@@ -82,7 +88,11 @@ impl Hosting {
     pub(crate) fn builder(self, bus: Arc<dyn Bus>, store: &Path) -> PartyBuilder {
         let mut folder = store.as_os_str().to_owned();
         folder.push(".seats");
-        Party::builder(bus).harness(Scripted::new(self.script)).harness(self.claude).environment(self.environment).folder(folder)
+        Party::builder(bus)
+            .harness(Scripted::new(self.script))
+            .harness(self.claude)
+            .environment(self.environment)
+            .folder(folder)
     }
 }
 
@@ -103,7 +113,10 @@ fn seats(roster: &Roster, runtime: Runtime) -> Result<Vec<Seat>, BadInput> {
     all.map(|(persona, role)| {
         let harness = persona.harness.as_deref().unwrap_or(runtime.name());
         if ![Runtime::Scripted.name(), Runtime::Claude.name()].contains(&harness) {
-            return Err(BadInput::new(format!("persona {}: unknown harness `{harness}`; there are: scripted, claude", persona.name)));
+            return Err(BadInput::new(format!(
+                "persona {}: unknown harness `{harness}`; there are: scripted, claude",
+                persona.name
+            )));
         }
         let mut seat = Seat::new(&persona.name, role).prompt(persona.prompt()).harness(harness);
         seat.model = persona.model.clone();
@@ -134,14 +147,19 @@ fn script<'a>(args: &Args, seats: impl Iterator<Item = &'a str>) -> Result<Scrip
     let (source, text) = match &args.script {
         Some(file) => {
             let text = fs::read_to_string(file);
-            (file.display().to_string(), text.map_err(|error| BadInput::new(format!("--script {}: {error}", file.display())))?)
+            (
+                file.display().to_string(),
+                text.map_err(|error| BadInput::new(format!("--script {}: {error}", file.display())))?,
+            )
         }
         None => ("the shipped script".to_owned(), include_str!("script.yaml").to_owned()),
     };
     let mut script = Script::from_yaml(&text).map_err(|error| BadInput::new(format!("{source}: {error}")))?;
     for (index, name) in (0..).zip(seats) {
         if !script.knows(name) {
-            let text = format!("(Scripted: no model was asked, and the script has no words for {name}.) On “{{question}}” I have no opinion of my own.");
+            let text = format!(
+                "(Scripted: no model was asked, and the script has no words for {name}.) On “{{question}}” I have no opinion of my own."
+            );
             script = script.agent(name, [Step::say(50 + 10 * (index % 15), text)]);
         }
     }

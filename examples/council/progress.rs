@@ -39,7 +39,8 @@ impl Progress {
             }
             Ok(Event::TurnEnded(event)) => {
                 if let Some((seat, started)) = self.turns.remove(&event.turn) {
-                    let seconds = Duration::from_micros(record.at.as_micros().abs_diff(started)).as_secs_f64();
+                    let seconds =
+                        Duration::from_micros(record.at.as_micros().abs_diff(started)).as_secs_f64();
                     let state = state(event.outcome, event.reason.as_deref());
                     self.tell(seat, &format!("{state} · {seconds:.1} s · {}", cost(event.cost)), true);
                 }
@@ -59,7 +60,8 @@ impl Progress {
     fn open<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
         let names: Vec<String> = names.map(printable).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
-        let style = ProgressStyle::with_template("{spinner} {prefix} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+        let style = ProgressStyle::with_template("{spinner} {prefix} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_spinner());
         for name in names {
             let bar = self.bars.as_ref().map(|bars| {
                 let bar = bars.add(ProgressBar::new_spinner()).with_style(style.clone());

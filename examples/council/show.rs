@@ -39,7 +39,11 @@ impl Shown {
             return;
         }
         if opens && self.transcript.seats.iter().any(|seat| seat.harness == "scripted") {
-            self.progress.suspend(|| eprintln!("scripted personas speak from a file; no model is asked (--harness claude asks one)"));
+            self.progress.suspend(|| {
+                eprintln!(
+                    "scripted personas speak from a file; no model is asked (--harness claude asks one)"
+                )
+            });
         }
         if let Some(said) = said.filter(|_| matches!(self.show, Show::Plain | Show::CanvasFile(_))) {
             let text = self.told(&said);
@@ -52,8 +56,10 @@ impl Shown {
         let heading = match said.seat {
             None => "Question".to_owned(),
             Some(seat) => {
-                let role = self.transcript.seats.get(usize::from(seat.0)).map_or("", |seat| seat.role.as_str());
-                let kind = if role == "judge" { "synthesis".to_owned() } else { format!("round {}", said.round) };
+                let role =
+                    self.transcript.seats.get(usize::from(seat.0)).map_or("", |seat| seat.role.as_str());
+                let kind =
+                    if role == "judge" { "synthesis".to_owned() } else { format!("round {}", said.round) };
                 format!("{} · {kind}", self.transcript.name(seat))
             }
         };
@@ -80,7 +86,10 @@ impl Shown {
         }
         let verb = if closed.is_some() { "show it" } else { "go on" };
         let (session, store) = (self.transcript.session, self.store.display().to_string());
-        eprintln!("stored in {store}; {verb} with:\n  cargo run --release --example council -- --resume {session} --store {}", quoted(&store));
+        eprintln!(
+            "stored in {store}; {verb} with:\n  cargo run --release --example council -- --resume {session} --store {}",
+            quoted(&store)
+        );
         Ok(())
     }
 }

@@ -62,7 +62,8 @@ fn parse(mut parser: Parser) -> Result<Args, BadInput> {
             Arg::Long("store") => args.store = Some(parser.value().map_err(usage)?.into()),
             Arg::Long("session") => {
                 let text = parser.value().and_then(|value| value.string()).map_err(usage)?;
-                args.session = Some(text.parse().map_err(|error| BadInput::new(format!("--session: {error}")))?);
+                args.session =
+                    Some(text.parse().map_err(|error| BadInput::new(format!("--session: {error}")))?);
             }
             Arg::Long("json") => args.json = true,
             Arg::Long("help") | Arg::Short('h') => args.help = true,
@@ -92,9 +93,16 @@ async fn session_line(bus: &SqliteBus, info: &SessionInfo, json: bool) -> Result
         Some(Ok(Event::SessionOpened(event))) => event.format_name,
         _ => String::new(),
     };
-    let question = opening.get(1).and_then(|record| record.items.first()).map(|item| item.text()).unwrap_or_default();
+    let question =
+        opening.get(1).and_then(|record| record.items.first()).map(|item| item.text()).unwrap_or_default();
     let last = Offset(info.head.0.saturating_sub(1));
-    let closed = match bus.read(Read::new(info.session, last).limit(1)).await?.entries.first().map(|record| record.event()) {
+    let closed = match bus
+        .read(Read::new(info.session, last).limit(1))
+        .await?
+        .entries
+        .first()
+        .map(|record| record.event())
+    {
         Some(Ok(Event::SessionClosed(event))) => Some(event.reason),
         _ => None,
     };
@@ -111,10 +119,20 @@ async fn session_line(bus: &SqliteBus, info: &SessionInfo, json: bool) -> Result
         (None, None) => "can be resumed".to_owned(),
     };
     let question = printable(question.lines().next().unwrap_or_default());
-    Ok(format!("{}  {}  {format}  {} records  {state}  {question}", info.session, to_the_second(info.opened_at), info.head))
+    Ok(format!(
+        "{}  {}  {format}  {} records  {state}  {question}",
+        info.session,
+        to_the_second(info.opened_at),
+        info.head
+    ))
 }
 
-async fn print_records(bus: &SqliteBus, session: SessionId, json: bool, output: &mut Output) -> Result<(), Box<dyn Error>> {
+async fn print_records(
+    bus: &SqliteBus,
+    session: SessionId,
+    json: bool,
+    output: &mut Output,
+) -> Result<(), Box<dyn Error>> {
     let mut read = Read::new(session, Offset::START).classes(Classes::ALL);
     if bus.head(session).await? == Offset::START {
         return Err(BadInput::new(format!("--session: there is no session {session} in the store")).into());
@@ -133,8 +151,15 @@ async fn print_records(bus: &SqliteBus, session: SessionId, json: bool, output: 
 
 fn words(record: &Record) -> String {
     let said = record.items.iter().filter_map(|item| item.text().lines().next().map(str::to_owned)).next();
-    let said = said.filter(|_| record.kind != "sessionOpened").map(|text| format!("  “{text}”")).unwrap_or_default();
-    printable(&format!("{:>5}  {:<8}  {:<15} {}{said}", record.offset.0, record.class.to_string(), record.kind, record.body.get()))
+    let said =
+        said.filter(|_| record.kind != "sessionOpened").map(|text| format!("  “{text}”")).unwrap_or_default();
+    printable(&format!(
+        "{:>5}  {:<8}  {:<15} {}{said}",
+        record.offset.0,
+        record.class.to_string(),
+        record.kind,
+        record.body.get()
+    ))
 }
 
 fn to_the_second(moment: Timestamp) -> String {

@@ -17,7 +17,9 @@ pub fn default_store() -> Result<PathBuf, BadInput> {
     let data = if cfg!(target_os = "macos") {
         named("HOME").map(|home| home.join("Library/Application Support"))
     } else {
-        named("XDG_DATA_HOME").filter(|path| path.is_absolute()).or_else(|| named("HOME").map(|home| home.join(".local/share")))
+        named("XDG_DATA_HOME")
+            .filter(|path| path.is_absolute())
+            .or_else(|| named("HOME").map(|home| home.join(".local/share")))
     };
     let data = data.ok_or_else(|| BadInput::new("no data folder: set HOME, or give --store PATH"))?;
     Ok(data.join("party").join("party.db"))

@@ -44,6 +44,7 @@ mod feed;
 mod log;
 mod mcp;
 mod party;
+mod persona;
 mod seat;
 mod transcript;
 mod view;
@@ -53,6 +54,8 @@ pub use environment::base_environment;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::Feed;
 pub use party::Party;
+
+pub use persona::{Persona, PersonaError, PersonaErrorKind, PersonaRole, Roster};
 pub use transcript::{Said, Transcript};
 
 pub use party_bus as bus;

@@ -130,11 +130,23 @@ impl Transcript {
         if question.lines().count() > 1 {
             let _ = writeln!(page, "{}\n", quoted(&question));
         }
-        let roster: Vec<String> = self.seats.iter().map(|seat| format!("{} ({})", seat.name, seat.role)).collect();
+        let roster: Vec<String> =
+            self.seats.iter().map(|seat| format!("{} ({})", seat.name, seat.role)).collect();
         let rounds = self.said.iter().map(|said| said.round).max().unwrap_or(0);
-        let _ = writeln!(page, "- Format: {}\n- Roster: {}\n- Rounds: {rounds}", self.format, roster.join(", "));
-        let _ = writeln!(page, "- Cost: {}\n- Opened: {}\n- Session: `{}`", self.cost_in_words(), self.opened_at, self.session);
-        let _ = writeln!(page, "- Ended: {}", self.closed.map_or_else(|| "not yet".to_owned(), |reason| reason.to_string()));
+        let _ =
+            writeln!(page, "- Format: {}\n- Roster: {}\n- Rounds: {rounds}", self.format, roster.join(", "));
+        let _ = writeln!(
+            page,
+            "- Cost: {}\n- Opened: {}\n- Session: `{}`",
+            self.cost_in_words(),
+            self.opened_at,
+            self.session
+        );
+        let _ = writeln!(
+            page,
+            "- Ended: {}",
+            self.closed.map_or_else(|| "not yet".to_owned(), |reason| reason.to_string())
+        );
         self.write_rounds(&mut page);
         page
     }
