@@ -6,6 +6,8 @@ use party_examples::{Output, printable, record_line};
 use party_launch::{Said, Transcript};
 use std::path::PathBuf;
 
+const SCRIPTED: &str = "scripted personas speak from a file; no model is asked (--harness claude asks one)";
+
 pub(crate) struct Shown {
     show: Show,
     store: PathBuf,
@@ -39,11 +41,7 @@ impl Shown {
             return;
         }
         if opens && self.transcript.seats.iter().any(|seat| seat.harness == "scripted") {
-            self.progress.suspend(|| {
-                eprintln!(
-                    "scripted personas speak from a file; no model is asked (--harness claude asks one)"
-                )
-            });
+            self.progress.suspend(|| eprintln!("{SCRIPTED}"));
         }
         if let Some(said) = said.filter(|_| matches!(self.show, Show::Plain | Show::CanvasFile(_))) {
             let text = self.told(&said);
