@@ -115,7 +115,8 @@ fn thread(number: u8) -> ThreadId {
 impl Write {
     fn batch(&self, head: Offset, token: u64) -> Batch {
         let (session, id) = (session(self.session), BatchId::derive(&[&[self.batch]]));
-        let records = self.records.iter().map(record).collect();
+        let at = Timestamp::from_micros(self.batch.into());
+        let records = self.records.iter().map(|draft| draft.record(at)).collect();
         let author = Author::human("ann");
         let Some((stale_head, stale_token)) = self.driver else {
             let mut batch = Batch::input(session, id, author, records);
@@ -133,27 +134,31 @@ impl Write {
     }
 }
 
-fn record(Draft { class, items, changes }: &Draft) -> NewRecord {
-    let classes = [RecordClass::Input, RecordClass::Report, RecordClass::Decision, RecordClass::Trace];
-    let mut record = note(classes[usize::from(*class)], "model");
-    let id = |number: u8| ItemId::derive(&[&[number]]);
-    for (number, variant) in items {
-        let text = format!("item {number} variant {variant}");
-        let item = Item::message(id(*number), Author::human("ann"), Timestamp::from_micros(0), text);
-        record = record.with_item(item);
+impl Draft {
+    fn record(&self, at: Timestamp) -> NewRecord {
+        let Self { class, items, changes } = self;
+        let classes = [RecordClass::Input, RecordClass::Report, RecordClass::Decision, RecordClass::Trace];
+        let mut record = note(classes[usize::from(*class)], "model");
+        record.at = at;
+        let id = |number: u8| ItemId::derive(&[&[number]]);
+        for (number, variant) in items {
+            let text = format!("item {number} variant {variant}");
+            let item = Item::message(id(*number), Author::human("ann"), Timestamp::from_micros(0), text);
+            record = record.with_item(item);
+        }
+        // An input with ops breaks a rule; one in a while is enough.
+        for change in changes.iter().take(if *class == 0 { changes.len() / 2 } else { 3 }) {
+            record = record.with_op(match change {
+                Change::Open(number) => Op::Open { thread: thread(*number), kind: ThreadKind::Private },
+                Change::Add(threads, item) => Op::Add {
+                    threads: threads.iter().copied().map(thread).collect(),
+                    item: id(*item),
+                    how: How::Delivered { from: None },
+                },
+            });
+        }
+        record
     }
-    // An input with ops breaks a rule; one in a while is enough.
-    for change in changes.iter().take(if *class == 0 { changes.len() / 2 } else { 3 }) {
-        record = record.with_op(match change {
-            Change::Open(number) => Op::Open { thread: thread(*number), kind: ThreadKind::Private },
-            Change::Add(threads, item) => Op::Add {
-                threads: threads.iter().copied().map(thread).collect(),
-                item: id(*item),
-                how: How::Delivered { from: None },
-            },
-        });
-    }
-    record
 }
 
 /// The model, and the store beside it.
