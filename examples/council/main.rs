@@ -18,7 +18,7 @@ use party_launch::{
     core::CloseReason,
 };
 use show::Shown;
-use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
 
 type Failure = Box<dyn Error>;
 
@@ -44,20 +44,26 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<u8, Failure> {
     let store = args.store.clone().map_or_else(default_store, Ok)?;
     let store = std::path::absolute(&store).unwrap_or(store);
-    match args.resume {
-        Some(session) => resume(args, session, store).await,
+    let (bus, plan) = match args.resume {
+        Some(_) => (open_existing(&store).await?, None),
         None => {
             let plan = Plan::new(args).await?;
-            let bus = Arc::new(open_store(&store).await?);
-            let party = plan.start(Arc::clone(&bus), &store).await.map_err(bad_or_failed)?;
-            attend(args, bus, Attended::Driven(party), store).await
+            (open_store(&store).await?, Some(plan))
         }
-    }
+    };
+    let bus = Arc::new(bus);
+    let ended = attend(args, Arc::clone(&bus), plan, &store).await;
+    bus.close().await?;
+    ended
 }
 
-/// Goes on with a session, follows it where another process drives it, or prints it if it is over.
-async fn resume(args: &Args, session: SessionId, store: PathBuf) -> Result<u8, Failure> {
-    let bus = Arc::new(open_existing(&store).await?);
+/// Goes on with a session, follows it where another process drives it, or reads it if it is over.
+async fn resume(
+    args: &Args,
+    session: SessionId,
+    bus: Arc<SqliteBus>,
+    store: &Path,
+) -> Result<Attended, Failure> {
     let opening = bus.read(Read::new(session, Offset::START).limit(1)).await?;
     let Some(Ok(Event::SessionOpened(opened))) = opening.entries.first().map(|record| record.event()) else {
         return Err(
@@ -65,12 +71,11 @@ async fn resume(args: &Args, session: SessionId, store: PathBuf) -> Result<u8, F
         );
     };
     let hosting = Hosting::of_session(args, &opened.seats)?;
-    let attended = match hosting.builder(bus.clone(), &store).resume(session).await {
-        Ok(party) => Attended::Driven(party),
-        Err(error) if error.kind() == ErrorKind::Busy => Attended::Followed(session),
-        Err(error) => return Err(bad_or_failed(error)),
-    };
-    attend(args, bus, attended, store).await
+    match hosting.builder(bus, store).resume(session).await {
+        Ok(party) => Ok(Attended::Driven(party)),
+        Err(error) if error.kind() == ErrorKind::Busy => Ok(Attended::Followed(session)),
+        Err(error) => Err(bad_or_failed(error)),
+    }
 }
 
 /// A session that this process drives, or one that it only watches.
@@ -88,20 +93,25 @@ impl Attended {
     }
 }
 
-async fn attend(args: &Args, bus: Arc<SqliteBus>, attended: Attended, store: PathBuf) -> Result<u8, Failure> {
+async fn attend(args: &Args, bus: Arc<SqliteBus>, plan: Option<Plan>, store: &Path) -> Result<u8, Failure> {
+    let attended = match (plan, args.resume) {
+        (Some(plan), _) => {
+            Attended::Driven(plan.start(Arc::clone(&bus), store).await.map_err(bad_or_failed)?)
+        }
+        (None, Some(session)) => resume(args, session, Arc::clone(&bus), store).await?,
+        (None, None) => return Err(BadInput::new("no question").into()),
+    };
     let session = attended.session();
-    let records = (Arc::clone(&bus) as Arc<dyn Bus>).follow(session, Offset::START);
-    let mut shown = Shown::new(args.show(), session, store);
+    let mut shown = Shown::new(args.show(), session, store.to_owned());
     shown.begin();
     let ended = tokio::select! {
-        closed = show_all(records, &mut shown) => closed.map(Some),
+        closed = show_all(bus.follow(session, Offset::START), &mut shown) => closed.map(Some),
         failed = driver_failed(&attended) => Err(failed),
         _ = tokio::signal::ctrl_c() => Ok(None),
     };
     if let Attended::Driven(party) = attended {
         party.shutdown().await?;
     }
-    bus.close().await?;
     let closed = ended?;
     shown.end(closed)?;
     Ok(match closed {
@@ -111,7 +121,7 @@ async fn attend(args: &Args, bus: Arc<SqliteBus>, attended: Attended, store: Pat
     })
 }
 
-async fn show_all(mut records: Follow, shown: &mut Shown) -> Result<CloseReason, Failure> {
+async fn show_all(mut records: Follow<SqliteBus>, shown: &mut Shown) -> Result<CloseReason, Failure> {
     loop {
         let record = records.next().await?;
         shown.take(&record);

@@ -1,12 +1,12 @@
 //! From the command line to a party: personas, runtimes, budget.
 
 use crate::args::{Args, Runtime, budget};
-use party_core::{SeatSpec, Usd};
+use party_core::{BudgetTerms, SeatSpec, Usd};
 use party_examples::BadInput;
 use party_launch::{
     Party, PartyBuilder, Persona, Roster, Seat, base_environment,
     bus::{Bus, SqliteBus},
-    formats::Format,
+    formats::{Format, Member, check_budget},
     harness::{
         Harness,
         claude_code::ClaudeCode,
@@ -51,8 +51,12 @@ impl Plan {
         if let Some(seconds) = args.timeout {
             format = format.with_timeout_secs(seconds);
         }
+        let budget = cap(args)?;
+        let team: Vec<Member> = seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
+        let terms = BudgetTerms { cap: budget, per_turn: None };
+        check_budget(&format, &team, terms).map_err(|error| BadInput::from_error(&error))?;
         let question = args.question.clone().unwrap_or_default();
-        Ok(Self { question, format, seats, budget: cap(args)?, hosting })
+        Ok(Self { question, format, seats, budget, hosting })
     }
 
     pub(crate) async fn start(self, bus: Arc<SqliteBus>, store: &Path) -> Result<Party, party_launch::Error> {
@@ -98,10 +102,15 @@ impl Hosting {
 
 fn roster(args: &Args) -> Result<Roster, BadInput> {
     let all = match &args.persona_dir {
-        Some(folder) => Persona::load_dir(folder).map_err(|error| BadInput::from_error(&error))?,
-        None => Persona::shipped(),
+        Some(folder) => Persona::load_dir(folder).and_then(Roster::new),
+        None => Roster::new(Persona::shipped()),
     };
-    let roster = Roster::new(all).map_err(|error| BadInput::from_error(&error))?;
+    let roster = all.map_err(|error| {
+        BadInput::new(match &args.persona_dir {
+            Some(folder) => format!("--persona-dir {}: {error}", folder.display()),
+            None => error.to_string(),
+        })
+    })?;
     let Some(names) = &args.personas else { return Ok(roster) };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     roster.select(&names).map_err(|error| BadInput::new(format!("--personas: {error}")))

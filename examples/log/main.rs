@@ -46,12 +46,12 @@ async fn run() -> Result<(), Box<dyn Error>> {
     }
     let store = args.store.map_or_else(default_store, Ok)?;
     let bus = open_existing(&store).await?;
-    match args.session {
-        Some(session) => print_records(&bus, session, args.json, &mut output).await?,
-        None => list_sessions(&bus, args.json, &mut output).await?,
-    }
+    let printed = match args.session {
+        Some(session) => print_records(&bus, session, args.json, &mut output).await,
+        None => list_sessions(&bus, args.json, &mut output).await,
+    };
     bus.close().await?;
-    Ok(())
+    printed
 }
 
 fn parse(mut parser: Parser) -> Result<Args, BadInput> {

@@ -117,7 +117,7 @@ fn a_store_that_may_not_be_written_is_refused() {
     fs::set_permissions(place.path("locked"), fs::Permissions::from_mode(0o500)).unwrap();
     // Who is root may write there all the same; then a file system that nobody may write serves.
     let store =
-        if fs::write(place.path("locked/probe"), "").is_ok() { "/proc/party.db" } else { "locked/party.db" };
+        if fs::write(place.path("locked/probe"), "").is_ok() { "/sys/party.db" } else { "locked/party.db" };
     let mut command = place.command("council");
     command.args([Q, "--store", store]);
     let _ = fs::remove_file(place.path("locked/probe"));

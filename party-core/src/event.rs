@@ -292,7 +292,7 @@ pub struct SeatSpec {
 pub struct BudgetTerms {
     /// Reservations never exceed this.
     pub cap: Usd,
-    /// What each turn sets aside; where absent an equal part of the cap.
+    /// What each turn sets aside; the whole cap where absent. Whoever opens a session works it out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_turn: Option<Usd>,
 }

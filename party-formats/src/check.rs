@@ -1,6 +1,7 @@
 //! What can be known before the start: a format and a team fit, and how far it can go at most.
 
 use crate::{Action, Format, FormatError, Role};
+use party_core::{BudgetTerms, Usd};
 use std::collections::BTreeSet;
 
 /// A member of a team: a name and a role of the format.
@@ -47,6 +48,23 @@ pub fn check(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
         check_seats(format, name, role, seats_of(team, name))?;
     }
     Ok(bound(format, team))
+}
+
+/// What each turn of such a session sets aside: what `terms` say, else an equal part of the cap.
+///
+/// # Errors
+/// What [`check`] says, and [`FormatError::NoRoom`] where the cap does not hold one turn beside the
+/// money that is set aside for roles that speak last.
+pub fn check_budget(format: &Format, team: &[Member], terms: BudgetTerms) -> Result<Usd, FormatError> {
+    let bound = check(format, team)?;
+    let per_turn = terms.per_turn.unwrap_or_else(|| terms.cap.part(bound.planned.into()));
+    let is_reserved = |member: &&Member| format.roles.get(&member.role).is_some_and(|role| role.reserved);
+    let reserved = team.iter().filter(is_reserved).count();
+    let least: Usd = (0..=reserved).map(|_| per_turn).sum();
+    if per_turn == Usd::ZERO || least > terms.cap {
+        return Err(FormatError::NoRoom { cap: terms.cap, per_turn });
+    }
+    Ok(per_turn)
 }
 
 fn check_seats(format: &Format, name: &str, role: &Role, found: usize) -> Result<(), FormatError> {

@@ -1,6 +1,6 @@
 //! Formats as data.
 
-use party_core::CloseReason;
+use party_core::{CloseReason, Usd};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -53,6 +53,14 @@ pub enum FormatError {
         expected: String,
         /// How many there are.
         found: usize,
+    },
+    /// A budget that does not let a seat speak.
+    #[error("a budget of {cap} USD leaves no room for a turn at {per_turn} USD each")]
+    NoRoom {
+        /// The budget.
+        cap: Usd,
+        /// What each turn sets aside.
+        per_turn: Usd,
     },
     /// Two seats of one name.
     #[error("two seats are named `{name}`")]

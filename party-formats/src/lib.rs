@@ -29,7 +29,7 @@ mod framing;
 mod load;
 mod tools;
 
-pub use check::{Bound, Member, check};
+pub use check::{Bound, Member, check, check_budget};
 pub use engine::{
     ANSWER_LIMIT, Bound as RuntimeBinding, ENGINE_BUILD, ENGINE_VERSION, Effect, Engine, Fixpoint,
     RunningTurn, ToolRecord,

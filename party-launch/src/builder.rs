@@ -12,7 +12,7 @@ use party_core::{
     Author, BudgetTerms, Document, NewRecord, Op, SeatId, SeatSpec, SessionId, SessionOpened, ThreadId,
     ThreadKind, Usd,
 };
-use party_formats::{ENGINE_VERSION, Engine, Format, Member, check};
+use party_formats::{ENGINE_VERSION, Engine, Format, Member, check, check_budget};
 use party_harness::{Harness, ResumeToken, ToolDoor};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -231,8 +231,10 @@ impl PartyBuilder {
     fn genesis(&mut self, session: SessionId) -> Result<NewRecord> {
         let format = self.format.take().unwrap_or_default();
         let team: Vec<Member> = self.seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
-        let bound = check(&format, &team)?;
-        self.check_budget(&format, bound.planned)?;
+        check(&format, &team)?;
+        if let Some(terms) = &mut self.budget {
+            terms.per_turn = Some(check_budget(&format, &team, *terms)?);
+        }
         let stored = serde_json::to_string(&format)
             .map_err(|error| Error::caused(ErrorKind::Invalid, "the format cannot be stored", error))?;
         let (document, item) = Document::new(stored);
@@ -278,23 +280,6 @@ impl PartyBuilder {
                 )),
             },
         }
-    }
-
-    fn check_budget(&self, format: &Format, planned: u32) -> Result<()> {
-        let Some(terms) = self.budget else { return Ok(()) };
-        let per_turn = terms.per_turn.unwrap_or_else(|| terms.cap.part(planned.into()));
-        let reserved = self
-            .seats
-            .iter()
-            .filter(|seat| format.roles.get(&seat.role).is_some_and(|role| role.reserved))
-            .count();
-        let least: Usd = (0..=reserved).map(|_| per_turn).sum();
-        if per_turn == Usd::ZERO || least > terms.cap {
-            let context =
-                format!("a budget of {} USD leaves no room for a turn at {per_turn} USD each", terms.cap);
-            return Err(Error::new(ErrorKind::Invalid, context));
-        }
-        Ok(())
     }
 
     /// The seats' runtimes as the log names them; prompts come from the store.

@@ -4,7 +4,7 @@ use super::{
     Engine,
     state::{Asked, Bound, Input, Opened, RunningTurn, Share, ToolRecord, Waiting},
 };
-use crate::{Action, Coalesce, Format, Member, Release, Shares, check};
+use crate::{Action, Coalesce, Format, Release, Shares};
 use party_core::{
     AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, MessagePosted, Outcome,
     Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, ToolAnswered, ToolCalled,
@@ -80,18 +80,13 @@ impl Engine {
             .iter()
             .find(|item| item.id == event.format.item)
             .map(|item: &std::sync::Arc<Item>| item.text());
-        let format = text.and_then(|text| Format::from_yaml(&text).ok()).ok_or(Impossible)?;
-        let team: Vec<Member> = event.seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
-        let bound = check(&format, &team).map_err(|_| Impossible)?;
-        if self.opened.is_some()
-            || event.min_engine > super::ENGINE_VERSION
-            || team.len() > usize::from(u16::MAX)
-        {
+        // It was checked before the start; a later version that checks more must not refuse it now.
+        let format: Format = text.and_then(|text| serde_json::from_str(&text).ok()).ok_or(Impossible)?;
+        let too_many = event.seats.len() > usize::from(u16::MAX);
+        if self.opened.is_some() || event.min_engine > super::ENGINE_VERSION || too_many {
             return Err(Impossible);
         }
-        let per_turn = event.budget.map_or(Usd::ZERO, |terms| {
-            terms.per_turn.unwrap_or_else(|| terms.cap.part(u64::from(bound.planned)))
-        });
+        let per_turn = event.budget.map_or(Usd::ZERO, |terms| terms.per_turn.unwrap_or(terms.cap));
         self.opened =
             Some(Opened { format, feed: event.feed, seats: event.seats, budget: event.budget, per_turn });
         Ok(())

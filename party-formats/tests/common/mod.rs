@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
 use party_core::*;
-use party_formats::{Effect, Engine, Format, Member, RunningTurn, check};
+use party_formats::{Effect, Engine, Format, Member, RunningTurn, check, check_budget};
 
 pub(crate) struct Sim {
     pub(crate) engine: Engine,
@@ -18,6 +18,8 @@ impl Sim {
         let team: Vec<_> = seats.iter().map(|seat| seat.split_once(':').unwrap()).collect();
         let members: Vec<_> = team.iter().map(|(name, role)| Member::new(*name, *role)).collect();
         check(format, &members).unwrap();
+        let per_turn = |terms| check_budget(format, &members, terms).unwrap();
+        let budget = budget.map(|terms| BudgetTerms { per_turn: Some(per_turn(terms)), ..terms });
         let (document, item) = Document::new(serde_json::to_string(format).unwrap());
         let seats = team
             .iter()
