@@ -29,6 +29,10 @@ pub(super) const BODY_LIMIT: usize = (1 << 20) + (64 << 10);
 const TOOL_USE_ID: &str = "claudecode/toolUseId";
 
 /// The MCP service: one request, one JSON answer, nothing remembered between two requests.
+///
+/// Nothing is sent before the answer, and Claude Code 2.1.329 waits 60 s for it unless the server's
+/// entry in its MCP configuration has a longer `timeout` (330 s was seen to pass with one). An event
+/// stream would put that off to 300 s only.
 pub(super) fn service(
     admissions: &Arc<Admissions>,
     stop: &CancellationToken,

@@ -19,7 +19,11 @@ async fn what_the_cli_says() {
         "io.modelcontextprotocol/clientCapabilities": {"roots": {"listChanged": true}},
     }});
     let probe = json!({"jsonrpc": "2.0", "id": "server-discover-probe-1", "method": "server/discover", "params": newer});
-    assert!(client.send(probe.to_string()).await.json()["error"]["code"].is_i64());
+    let newer =
+        client.with("MCP-Protocol-Version", Some("2026-07-28")).with("MCP-Method", Some("server/discover"));
+    let refused = newer.send(probe.to_string()).await;
+    // The CLI was seen to go on with `initialize` after this.
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (400, &json!(-32022)), "{}", refused.body);
 
     let hello = json!({"protocolVersion": "2025-11-25", "capabilities": {"roots": {"listChanged": true}},
         "clientInfo": {"name": "claude-code", "version": "2.1.329"}});
@@ -68,16 +72,15 @@ async fn a_call_without_an_id_gets_a_new_one() {
     let (server, port) = (McpServer::start().await.unwrap(), Port::new(1));
     let admission = admit(&server, 1, &port);
     let client = Client::new(&admission);
-    for meta in
-        [json!({}), json!({}), json!({"claudecode/toolUseId": 7}), json!({"claudecode/toolUseId": ""})]
-    {
+    let [empty, number] = [json!({"claudecode/toolUseId": ""}), json!({"claudecode/toolUseId": 7})];
+    for meta in [&json!({}), &json!({}), &empty, &empty, &number] {
         let answer = client.rpc("tools/call", json!({"name": "share", "_meta": meta})).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
     let calls = port.calls();
     assert!(calls.iter().all(|call| call.arguments == json!({})));
     let ids: BTreeSet<_> = calls.into_iter().map(|call| call.id).collect();
-    assert_eq!(ids.len(), 4, "{ids:?}");
+    assert_eq!(ids.len(), 5, "{ids:?}");
 }
 
 #[tokio::test]

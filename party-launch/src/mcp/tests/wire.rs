@@ -15,7 +15,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::Barrier,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// Echoes; `fail` fails, `meet` waits until it was called as often as the barrier says.
@@ -46,9 +46,7 @@ impl Port {
 
     /// Returns once `count` calls have come.
     pub(super) async fn called(&self, count: usize) {
-        while self.calls().len() < count {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(|| self.calls().len() >= count).await;
     }
 }
 
@@ -154,6 +152,17 @@ impl Client {
         assert_eq!(answer.status, 200, "{}", answer.body);
         answer.json()["result"].clone()
     }
+}
+
+/// Waits for something that nobody announces.
+pub(super) async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if condition() {
+            return;
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+    panic!("not so within ten seconds");
 }
 
 /// Reads one response; the connection stays open.
