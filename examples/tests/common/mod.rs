@@ -45,7 +45,8 @@ impl Place {
             return Vec::new();
         }
         let output = self.command("log").arg("--json").arg("--store").arg(self.store()).output().unwrap();
-        assert!(output.status.success(), "{}", said(&output));
+        // A council that was killed at its very beginning leaves an empty file.
+        assert!(output.status.success() || stderr(&output).contains("is empty"), "{}", said(&output));
         lines(&output).iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
     }
 

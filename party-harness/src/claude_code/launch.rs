@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 /// Linux takes no longer argument, its end included.
 const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
 
-/// Every argument of each launch beyond those that `SPEC.md` L2 lists, with its reason.
+/// Every argument of each launch beyond the plain `-p --agent NAME --output-format stream-json
+/// --verbose --setting-sources user --settings PATH`, with its reason.
 const EXTRA_ARGUMENTS: [(&str, &str); 3] = [
     (
         "--input-format=stream-json",
@@ -27,6 +28,10 @@ const EXTRA_ENV: [(&str, &str, &str); 4] = [
     ("ENABLE_TOOL_SEARCH", "false", "no tool is deferred, and no placeholder for deferred ones is offered"),
     ("MCP_TIMEOUT", "10000", "the host's server is on loopback: 30 s of waiting for a dead one are too long"),
 ];
+
+/// How long the CLI waits for a tool's answer. Its default of 60 s is shorter than a turn may be, and
+/// it then tells the model that the call failed while the call goes on.
+const TOOL_PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How a runtime session begins its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +171,7 @@ fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<
             "url": mcp.url,
             "headers": {"Authorization": format!("Bearer {}", mcp.secret)},
             "alwaysLoad": true,
+            "timeout": TOOL_PATIENCE_MS,
         });
         let config = json!({"mcpServers": { &mcp.name: server }});
         files.push((mcp_path(spec), config.to_string().into_bytes()));
