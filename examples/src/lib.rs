@@ -7,3 +7,8 @@ mod store;
 pub use exit::{BAD_INPUT, BadInput, FINISHED, INTERRUPTED, NO_RESULT, fail};
 pub use output::{Output, printable, record_line};
 pub use store::{default_store, open_existing, open_store};
+
+/// The README's program, which the tests compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
