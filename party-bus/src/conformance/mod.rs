@@ -58,6 +58,7 @@ macro_rules! bus_conformance {
             a_fan_out_puts_one_item_into_each_thread
             each_thread_has_its_own_dense_order
             a_window_shows_any_part_of_a_thread
+            windows_equal_the_fold_of_ops
             items_come_in_the_order_asked_for
             sessions_are_listed_newest_first
             the_last_snapshot_replaces_the_others

@@ -6,7 +6,7 @@ use crate::{
     Window,
 };
 use futures::FutureExt as _;
-use party_core::{Author, Entry, ItemId, Offset, RecordClass, ThreadId, Timestamp};
+use party_core::{Author, Entry, ItemId, Offset, RecordClass, ThreadId, Timestamp, Topology};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -178,6 +178,30 @@ pub async fn a_window_shows_any_part_of_a_thread(bus: Arc<dyn Bus>) {
     }
     let unknown = bus.window(Window::last(ThreadId::derive(&[b"unknown"]), 1)).await.expect_err("a refusal");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
+/// What a store shows of a thread is what the ops of the log make of it.
+pub async fn windows_equal_the_fold_of_ops(bus: Arc<dyn Bus>) {
+    let mut sample = Sample::opened(&bus).await;
+    let threads = sample.open_threads(3).await;
+    for number in 0..12 {
+        let item = say(&Author::System, &number.to_string());
+        let mut record = delivery(&item, &threads[number % 3..]);
+        record.ops.extend(delivery(&item, &threads[..=number % 2]).ops);
+        sample.write([record]).await.expect("a delivery");
+    }
+    let mut topology = Topology::default();
+    for record in bus.read_to_end(sample.session, Offset::START, Classes::ALL).await.expect("a page") {
+        topology.apply(record.offset, &record.ops).expect("the store took these ops");
+    }
+    for (thread, sequence) in topology.threads() {
+        let entries = shown(&*bus, Window::last(thread, 100)).await.entries;
+        let place = |entry: &Entry| (entry.offset, entry.index, entry.item.id, entry.how.clone());
+        let stored: Vec<_> = entries.iter().map(place).collect();
+        let folded: Vec<_> =
+            sequence.entries().iter().cloned().map(|at| (at.offset, at.index, at.item, at.how)).collect();
+        assert_eq!(stored, folded);
+    }
 }
 
 /// The first one that is missing is named.
