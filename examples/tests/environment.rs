@@ -1,5 +1,4 @@
 //! What an agent may see of the user's environment.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 

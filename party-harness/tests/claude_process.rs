@@ -66,7 +66,7 @@ async fn a159_the_process_has_exactly_its_environment_and_files_of_its_own() {
     let config = bench.seat().join("claude-mcp.json");
     assert_eq!(fs::metadata(&config).unwrap().permissions().mode() & 0o777, 0o600);
     let config: Value = serde_json::from_slice(&fs::read(config).unwrap()).unwrap();
-    let expected = json!({"type": "http", "url": "http://127.0.0.1:1/mcp", "alwaysLoad": true,
+    let expected = json!({"type": "http", "url": "http://127.0.0.1:1/mcp", "alwaysLoad": true, "timeout": 86_400_000,
         "headers": {"Authorization": "Bearer s3cret"}});
     assert_eq!(config["mcpServers"]["party"], expected);
     let settings: Value =
