@@ -1,12 +1,12 @@
 //! Content blocks: what an item is made of.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use serde_json::{Map, Value};
 
 /// One piece of an item's content. Fields and kinds that this version does not know survive a
 /// round trip: fields in `extra`, kinds as [`ContentBlock::Unknown`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self", tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
 pub enum ContentBlock {
     /// Text.
@@ -81,63 +81,27 @@ impl ContentBlock {
     }
 }
 
-/// The same tags once more for reading, without `Unknown`: a known tag that does not fit must be
-/// an error, which an untagged variant would hide.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Known {
-    Text {
-        text: String,
-        #[serde(flatten)]
-        extra: Map<String, Value>,
-    },
-    Thinking {
-        text: String,
-        #[serde(flatten)]
-        extra: Map<String, Value>,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        input: Value,
-        #[serde(flatten)]
-        extra: Map<String, Value>,
-    },
-    ToolResult {
-        tool_use_id: String,
-        text: String,
-        #[serde(default)]
-        is_error: bool,
-        #[serde(flatten)]
-        extra: Map<String, Value>,
-    },
-    Resource {
-        uri: String,
-        #[serde(default)]
-        media_type: Option<String>,
-        #[serde(flatten)]
-        extra: Map<String, Value>,
-    },
-}
-
 const KNOWN_TAGS: [&str; 5] = ["text", "thinking", "toolUse", "toolResult", "resource"];
 
+impl Serialize for ContentBlock {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// What the derived reader takes for unknown may be a known kind that does not fit, which is an
+/// error.
 impl<'de> Deserialize<'de> for ContentBlock {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let tag = value.get("type").and_then(Value::as_str).ok_or_else(|| D::Error::missing_field("type"))?;
-        if !KNOWN_TAGS.contains(&tag) {
-            return Ok(Self::Unknown(value));
+        let block = Self::deserialize(deserializer)?;
+        let Self::Unknown(value) = &block else { return Ok(block) };
+        match value.get("type").and_then(Value::as_str) {
+            None => Err(D::Error::custom("a content block has a `type`, which is a text")),
+            Some(tag) if KNOWN_TAGS.contains(&tag) => Err(D::Error::custom(format!(
+                "a `{tag}` block does not fit: a field is missing or of another type"
+            ))),
+            Some(_) => Ok(block),
         }
-        Ok(match Known::deserialize(value).map_err(D::Error::custom)? {
-            Known::Text { text, extra } => Self::Text { text, extra },
-            Known::Thinking { text, extra } => Self::Thinking { text, extra },
-            Known::ToolUse { id, name, input, extra } => Self::ToolUse { id, name, input, extra },
-            Known::ToolResult { tool_use_id, text, is_error, extra } => {
-                Self::ToolResult { tool_use_id, text, is_error, extra }
-            }
-            Known::Resource { uri, media_type, extra } => Self::Resource { uri, media_type, extra },
-        })
     }
 }
 
@@ -160,6 +124,6 @@ mod tests {
     #[test]
     fn a_known_kind_that_does_not_fit_is_an_error() {
         let error = serde_json::from_str::<ContentBlock>(r#"{"type":"text","text":7}"#).unwrap_err();
-        assert!(error.to_string().contains("invalid type"), "{error}");
+        assert!(error.to_string().contains("a `text` block does not fit"), "{error}");
     }
 }

@@ -28,6 +28,7 @@ mod format;
 mod framing;
 mod load;
 mod tools;
+mod validate;
 
 pub use check::{Bound, Member, check, check_budget};
 pub use engine::{
@@ -35,8 +36,8 @@ pub use engine::{
     RunningTurn, ToolRecord,
 };
 pub use format::{
-    Action, Audience, Coalesce, Format, FormatError, Intent, Priority, Release, Role, Seats, Shares, Trigger,
-    When,
+    Action, Audience, Coalesce, Format, Intent, Priority, Release, Role, Seats, Shares, Trigger, When,
 };
 pub use load::LoadError;
 pub use tools::{EngineTool, engine_tool};
+pub use validate::FormatError;

@@ -2,8 +2,8 @@
 //! hands everything to the driver. It ends with exactly one `Ended`.
 
 use crate::{
-    driver::Request,
     mcp::{Admission, McpServer},
+    request::Request,
     seat::SeatRuntime,
     view::View,
 };
@@ -18,6 +18,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Span, field::Empty};
 
 /// All that an attempt needs; it holds nothing of the driver.
 pub(crate) struct Attempt {
@@ -39,11 +40,33 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
+    /// A span with the names of OpenTelemetry's conventions for generative AI.
+    pub(crate) fn span(&self) -> Span {
+        tracing::info_span!(
+            "turn",
+            turn = %self.key.turn,
+            attempt = self.key.attempt,
+            seat = %self.seat.seat,
+            harness = %self.seat.harness.info().name,
+            gen_ai.operation.name = "invoke_agent",
+            gen_ai.agent.name = %self.seat.name,
+            gen_ai.conversation.id = %self.key.session,
+            gen_ai.request.model = self.seat.model.as_deref(),
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            outcome = Empty,
+        )
+    }
+
     pub(crate) async fn run(self) {
         let end = match self.begin().await {
             Ok((turn, _admission)) => self.attend(turn).await,
             Err(error) => failed(&error),
         };
+        let span = Span::current();
+        span.record("gen_ai.usage.input_tokens", end.usage.input_tokens);
+        span.record("gen_ai.usage.output_tokens", end.usage.output_tokens);
+        span.record("outcome", tracing::field::debug(end.outcome));
         self.tell(TurnEvent::Ended(end)).await;
     }
 

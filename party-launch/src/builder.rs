@@ -1,83 +1,41 @@
 //! Building a party: who sits in it, what runs them, where it is stored.
 
 use crate::{
-    Error, ErrorKind, Party, Result, base_environment,
-    driver::{Driver, LEASE_TERM, Parts, Status, recover},
-    log::{Log, fold, message, now},
+    Error, ErrorKind, Party, Result, Seat, base_environment,
+    driver::{Driver, Parts, Status, recover},
+    lease::Held,
+    log::{Log, fold, message},
     mcp::McpServer,
     seat::{RuntimeState, SeatRuntime},
 };
-use party_bus::{Bus, Lease, LeaseOp, Owner};
-use party_core::{
-    Author, BudgetTerms, Document, NewRecord, Op, SeatId, SeatSpec, SessionId, SessionOpened, ThreadId,
-    ThreadKind, Usd,
-};
-use party_formats::{ENGINE_VERSION, Engine, Format, Member, check, check_budget};
+use party_bus::{Bus, Owner};
+use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
+use party_formats::{Engine, Format};
 use party_harness::{Harness, ResumeToken, ToolDoor};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// So many requests may wait for the driver; whoever asks beyond that waits.
 const REQUESTS: usize = 256;
 
-/// A participant of a party that is to be started.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Seat {
-    /// The agent's name, unique in the party without regard to case.
-    pub name: String,
-    /// Its role in the format.
-    pub role: String,
-    /// Its own system prompt; the role's stands behind it.
-    pub prompt: String,
-    /// The harness that runs it; where absent the only one there is.
-    pub harness: Option<String>,
-    /// The model that it asks for; the runtime's default where absent.
-    pub model: Option<String>,
-}
-
-impl Seat {
-    /// A seat without a prompt of its own.
-    pub fn new(name: impl Into<String>, role: impl Into<String>) -> Self {
-        Self { name: name.into(), role: role.into(), prompt: String::new(), harness: None, model: None }
-    }
-
-    /// The same seat with a system prompt.
-    #[must_use]
-    pub fn prompt(mut self, prompt: impl Into<String>) -> Self {
-        self.prompt = prompt.into();
-        self
-    }
-
-    /// The same seat, run by the harness of this name.
-    #[must_use]
-    pub fn harness(mut self, harness: impl Into<String>) -> Self {
-        self.harness = Some(harness.into());
-        self
-    }
-
-    /// The same seat with a model.
-    #[must_use]
-    pub fn model(mut self, model: impl Into<String>) -> Self {
-        self.model = Some(model.into());
-        self
-    }
-}
+/// The seats' runtimes, and the server of their tools where one of them needs it.
+type Prepared = (Vec<Arc<SeatRuntime>>, Option<Arc<McpServer>>);
 
 /// Gathers what a party needs; then [`start`](Self::start) begins a session, or
 /// [`resume`](Self::resume) goes on with one.
 #[derive(Debug)]
 pub struct PartyBuilder {
     bus: Arc<dyn Bus>,
-    harnesses: BTreeMap<String, Arc<dyn Harness>>,
+    pub(crate) harnesses: BTreeMap<String, Arc<dyn Harness>>,
     folder: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     author: Author,
-    format: Option<Format>,
-    seats: Vec<Seat>,
-    budget: Option<BudgetTerms>,
+    pub(crate) format: Option<Format>,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) budget: Option<BudgetTerms>,
 }
 
 impl PartyBuilder {
@@ -156,10 +114,10 @@ impl PartyBuilder {
         }
         let session = SessionId::from_uuid(Uuid::now_v7());
         let genesis = self.genesis(session)?;
-        let lease = self.acquire(session).await?;
-        let mut log = Log::new(Arc::clone(&self.bus), Engine::new(session), self.author.clone(), lease);
-        log.commit(vec![genesis, message(&self.author, question)]).await?;
-        self.drive(log, false).await
+        let held = Held::acquire(&self.bus, session).await?;
+        let mut log = self.log(Engine::new(session), &held);
+        let begun = log.commit(vec![genesis, message(&self.author, question)]).await;
+        self.drive(log, held, begun.map(|_| false)).await
     }
 
     /// Goes on with a session whose driver is gone: what was said stays said, what ran is run
@@ -180,21 +138,37 @@ impl PartyBuilder {
         if engine.closed().is_some() {
             return Ok(Party::closed(self.bus, session, &engine));
         }
-        let lease = self.acquire(session).await?;
+        let held = Held::acquire(&self.bus, session).await?;
         // The last driver may have written until its lease went over to us.
-        let engine = fold(self.bus.as_ref(), session).await?;
-        let log = Log::new(Arc::clone(&self.bus), engine, self.author.clone(), lease);
-        self.drive(log, true).await
+        let folded = fold(self.bus.as_ref(), session).await;
+        let (engine, folded) = match folded {
+            Ok(engine) => (engine, Ok(true)),
+            Err(error) => (engine, Err(error)),
+        };
+        let log = self.log(engine, &held);
+        self.drive(log, held, folded).await
     }
 
-    async fn drive(self, mut log: Log, resumed: bool) -> Result<Party> {
-        let seats = self.runtimes(&log).await?;
-        if resumed {
-            recover(&mut log, &seats, Owner::this_process().to_string()).await?;
-        }
-        let mcp = self.tool_server(&seats).await?;
-        let (requests, status, drain) =
-            (mpsc::channel(REQUESTS), watch::Sender::new(Status::default()), CancellationToken::new());
+    fn log(&self, engine: Engine, held: &Held) -> Log {
+        Log::new(Arc::clone(&self.bus), engine, self.author.clone(), held.lease().fencing_token)
+    }
+
+    /// Hands the session to a driver; where that fails, lets it go. `begun` is how far it came, and
+    /// whether it is resumed.
+    async fn drive(self, mut log: Log, held: Held, begun: Result<bool>) -> Result<Party> {
+        let prepared = match begun {
+            Ok(resumed) => self.prepare(&mut log, resumed).await,
+            Err(error) => Err(error),
+        };
+        let (seats, mcp) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                held.release().await;
+                return Err(error);
+            }
+        };
+        let requests = mpsc::channel(REQUESTS);
+        let (status, drain) = (watch::Sender::new(Status::default()), CancellationToken::new());
         let handle = Party::running(
             Arc::clone(&self.bus),
             log.session(),
@@ -204,8 +178,18 @@ impl PartyBuilder {
             drain.clone(),
         );
         let harnesses = self.harnesses.into_values().collect();
-        let driver = Driver::new(Parts { log, seats, harnesses, mcp, requests, status, drain });
-        Ok(handle.driven_by(tokio::spawn(driver.run())))
+        let driver = Driver::new(Parts { log, held, seats, harnesses, mcp, requests, status, drain });
+        let span = tracing::info_span!("party", session = %handle.session());
+        Ok(handle.driven_by(tokio::spawn(driver.run().instrument(span))))
+    }
+
+    async fn prepare(&self, log: &mut Log, resumed: bool) -> Result<Prepared> {
+        let seats = self.runtimes(log).await?;
+        if resumed {
+            recover(log, &seats, Owner::this_process().to_string()).await?;
+        }
+        let mcp = self.tool_server(&seats).await?;
+        Ok((seats, mcp))
     }
 
     async fn tool_server(&self, seats: &[Arc<SeatRuntime>]) -> Result<Option<Arc<McpServer>>> {
@@ -217,69 +201,6 @@ impl PartyBuilder {
             Error::caused(ErrorKind::Io, "cannot listen on 127.0.0.1 for the agents' tools", error)
         })?;
         Ok(Some(Arc::new(server)))
-    }
-
-    async fn acquire(&self, session: SessionId) -> Result<Lease> {
-        let acquire = LeaseOp::Acquire { session, owner: Owner::this_process(), term: LEASE_TERM };
-        let lease = self.bus.lease(acquire).await?;
-        lease.ok_or_else(|| {
-            Error::new(ErrorKind::Busy, format!("session {session} is driven by another process"))
-        })
-    }
-
-    /// The record that opens the session; prompts and the format are items of it.
-    fn genesis(&mut self, session: SessionId) -> Result<NewRecord> {
-        let format = self.format.take().unwrap_or_default();
-        let team: Vec<Member> = self.seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
-        check(&format, &team)?;
-        if let Some(terms) = &mut self.budget {
-            terms.per_turn = Some(check_budget(&format, &team, *terms)?);
-        }
-        let stored = serde_json::to_string(&format)
-            .map_err(|error| Error::caused(ErrorKind::Invalid, "the format cannot be stored", error))?;
-        let (document, item) = Document::new(stored);
-        let thread = |index: usize| ThreadId::derive(&[session.as_bytes(), &(index as u64).to_be_bytes()]);
-        let mut items = BTreeMap::from([(item.id, item)]);
-        let mut specs = Vec::with_capacity(self.seats.len());
-        for (index, seat) in self.seats.iter().enumerate() {
-            let (prompt, item) = Document::new(system_prompt(seat, &format));
-            items.insert(item.id, item);
-            specs.push(SeatSpec {
-                name: checked_name(&seat.name)?,
-                role: seat.role.clone(),
-                thread: thread(index + 1),
-                prompt,
-                harness: self.harness_of(seat)?,
-                model: seat.model.clone(),
-            });
-        }
-        let opened = SessionOpened {
-            min_engine: ENGINE_VERSION,
-            format_name: format.name.clone(),
-            format: document,
-            feed: thread(0),
-            seats: specs,
-            budget: self.budget,
-        };
-        Ok(opening(opened, items.into_values()))
-    }
-
-    fn harness_of(&self, seat: &Seat) -> Result<String> {
-        let known = || self.harnesses.keys().cloned().collect::<Vec<_>>().join(", ");
-        match &seat.harness {
-            Some(name) if self.harnesses.contains_key(name) => Ok(name.clone()),
-            Some(name) => Err(Error::new(
-                ErrorKind::Invalid,
-                format!("seat `{}` wants harness `{name}`; there are: {}", seat.name, known()),
-            )),
-            None => match self.harnesses.keys().next() {
-                Some(only) if self.harnesses.len() == 1 => Ok(only.clone()),
-                _ => Err(Error::new(
-                    ErrorKind::Invalid,
-                    format!("seat `{}` names no harness; there are: {}", seat.name, known()),
-                )),
-            },
-        }
     }
 
     /// The seats' runtimes as the log names them; prompts come from the store.
@@ -316,34 +237,4 @@ impl PartyBuilder {
         }
         Ok(seats)
     }
-}
-
-fn system_prompt(seat: &Seat, format: &Format) -> String {
-    let role = format.roles.get(&seat.role).map_or("", |role| role.prompt.trim());
-    [format!("Your name is {}.", seat.name).as_str(), seat.prompt.trim(), role]
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n\n")
-}
-
-fn checked_name(name: &str) -> Result<String> {
-    if name.trim().is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-        let context = format!(
-            "`{}` is no name for a seat: 1 to 64 characters, none of them a control character",
-            name.escape_debug()
-        );
-        return Err(Error::new(ErrorKind::Invalid, context));
-    }
-    Ok(name.to_owned())
-}
-
-fn opening(opened: SessionOpened, items: impl Iterator<Item = party_core::Item>) -> NewRecord {
-    let feed = Op::Open { thread: opened.feed, kind: ThreadKind::Feed };
-    let private = opened.seats.iter().map(|seat| Op::Open { thread: seat.thread, kind: ThreadKind::Private });
-    let ops: Vec<Op> = std::iter::once(feed).chain(private).collect();
-    let mut record = NewRecord::new(now(), &opened.into());
-    record.ops = ops;
-    record.items = items.map(Arc::new).collect();
-    record
 }

@@ -41,18 +41,22 @@ mod driver;
 mod environment;
 mod error;
 mod feed;
+mod genesis;
+mod lease;
 mod log;
 mod mcp;
 mod party;
 mod persona;
+mod request;
 mod seat;
 mod transcript;
 mod view;
 
-pub use builder::{PartyBuilder, Seat};
+pub use builder::PartyBuilder;
 pub use environment::base_environment;
 pub use error::{Error, ErrorKind, Result};
 pub use feed::Feed;
+pub use genesis::Seat;
 pub use party::Party;
 
 pub use persona::{Persona, PersonaError, PersonaErrorKind, PersonaRole, Roster};

@@ -1,7 +1,7 @@
 //! The driver's end of a session's log: speculative steps, committed as one batch each.
 
 use crate::{Error, ErrorKind, Result};
-use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Lease, SessionQuery, Snapshot};
+use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, SessionQuery, Snapshot};
 use party_core::{
     Author, BatchId, Command, Commanded, Item, ItemId, MessagePosted, NewRecord, Offset, SessionId, Timestamp,
 };
@@ -23,22 +23,22 @@ pub(crate) struct Log {
     pub(crate) bus: Arc<dyn Bus>,
     pub(crate) engine: Engine,
     author: Author,
-    lease: Lease,
+    fencing_token: u64,
     snapshot_at: Offset,
 }
 
 impl Log {
-    pub(crate) fn new(bus: Arc<dyn Bus>, engine: Engine, author: Author, lease: Lease) -> Self {
+    pub(crate) fn new(bus: Arc<dyn Bus>, engine: Engine, author: Author, fencing_token: u64) -> Self {
         let snapshot_at = engine.head();
-        Self { bus, engine, author, lease, snapshot_at }
+        Self { bus, engine, author, fencing_token, snapshot_at }
     }
 
     pub(crate) const fn session(&self) -> SessionId {
         self.engine.session()
     }
 
-    pub(crate) const fn lease(&self) -> &Lease {
-        &self.lease
+    pub(crate) const fn fencing_token(&self) -> u64 {
+        self.fencing_token
     }
 
     /// Applies `records`, decides to the fixpoint, and writes all of it as one synced batch. Where
@@ -82,7 +82,7 @@ impl Log {
 
     fn batch(&self, records: Vec<NewRecord>) -> Batch {
         let id = BatchId::from_uuid(Uuid::now_v7());
-        let batch = Batch::driver(self.session(), id, self.engine.head(), self.lease.fencing_token, records);
+        let batch = Batch::driver(self.session(), id, self.engine.head(), self.fencing_token, records);
         batch.by(self.author.clone())
     }
 

@@ -2,8 +2,9 @@
 
 use crate::{
     Error, ErrorKind, Feed, PartyBuilder, Result,
-    driver::{Request, Status},
+    driver::Status,
     log::{command, message},
+    request::Request,
 };
 use party_bus::{Bus, BusExt, Follow};
 use party_core::{Author, CloseReason, Command, NewRecord, Offset, SessionId, Usd};

@@ -3,18 +3,16 @@
 //! It never awaits a turn, a tool's handler or a process: those run as tasks of their own and
 //! report through one channel. One method per kind of thing that can happen.
 
-mod lease;
 mod recover;
 mod tools;
 mod turns;
 
-pub(crate) use lease::LEASE_TERM;
 pub(crate) use recover::recover;
 
-use crate::{Error, Result, log::Log, mcp::McpServer, seat::SeatRuntime};
-use party_bus::{LeaseOp, Watch};
+use crate::{Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime};
+use party_bus::Watch;
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
-use party_harness::{Harness, ToolCall, ToolPort, ToolReply, TurnEvent, TurnKey};
+use party_harness::{Harness, ToolPort};
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -22,17 +20,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use turns::Running;
-
-/// What a driver is asked or told.
-#[derive(Debug)]
-pub(crate) enum Request {
-    /// Commit an input of the handle, and what follows from it.
-    Input { record: NewRecord, reply: oneshot::Sender<Result<()>> },
-    /// A running turn streamed something.
-    Event { key: TurnKey, event: TurnEvent },
-    /// An agent called a tool.
-    Tool { call: ToolCall, reply: oneshot::Sender<ToolReply> },
-}
 
 /// Where the session stands, for whoever waits on it.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +36,7 @@ pub(crate) struct Status {
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) log: Log,
+    pub(crate) held: Held,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) harnesses: Vec<Arc<dyn Harness>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
@@ -59,6 +47,7 @@ pub(crate) struct Parts {
 
 pub(crate) struct Driver {
     log: Log,
+    held: Held,
     seats: Vec<Arc<SeatRuntime>>,
     harnesses: Vec<Arc<dyn Harness>>,
     mcp: Option<Arc<McpServer>>,
@@ -76,6 +65,7 @@ impl Driver {
         let (outbox, inbox) = parts.requests;
         Self {
             log: parts.log,
+            held: parts.held,
             seats: parts.seats,
             harnesses: parts.harnesses,
             mcp: parts.mcp,
@@ -96,9 +86,7 @@ impl Driver {
         for harness in &self.harnesses {
             let _ = harness.shutdown().await;
         }
-        let lease = self.log.lease();
-        let release = LeaseOp::Release { session: lease.session, fencing_token: lease.fencing_token };
-        let _ = self.log.bus.lease(release).await;
+        self.held.release().await;
         self.status.send_modify(|status| {
             status.over = true;
             status.error = outcome.err().map(Arc::new);
@@ -108,8 +96,6 @@ impl Driver {
     async fn drive(&mut self) -> Result<()> {
         // A crash between an input and the decision on it leaves something to decide.
         self.log.commit(Vec::new()).await?;
-        let keeper = lease::keep(Arc::clone(&self.log.bus), self.log.lease().clone());
-        tokio::pin!(keeper);
         loop {
             self.start_effects();
             self.tell_status();
@@ -123,7 +109,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => return Ok(()),
-                error = &mut keeper => return Err(error),
+                error = self.held.lost() => return Err(error),
                 Some(request) = self.inbox.recv() => self.handle(request).await?,
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
                 head = bus.changed(watch) => self.head_moved(head).await?,

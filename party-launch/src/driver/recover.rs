@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// Records the takeover, and ends the attempts that the last driver left; each gets another.
 pub(crate) async fn recover(log: &mut Log, seats: &[Arc<SeatRuntime>], owner: String) -> Result<()> {
-    let taken = LeaseTaken { owner, fencing_token: log.lease().fencing_token };
+    let taken = LeaseTaken { owner, fencing_token: log.fencing_token() };
     let mut records = vec![NewRecord::new(now(), &taken.into())];
     for effect in log.engine.pending_effects() {
         if let Effect::Run { turn, attempt } = effect {

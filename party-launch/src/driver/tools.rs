@@ -1,7 +1,7 @@
 //! Tool calls: committed and decided before they are answered.
 
-use super::{Driver, Request};
-use crate::{Result, log::now};
+use super::Driver;
+use crate::{Result, log::now, request::Request};
 use party_core::{NewRecord, ToolCalled};
 use party_harness::{ToolCall, ToolPort, ToolReply, async_trait};
 use tokio::sync::{mpsc, oneshot};

@@ -16,6 +16,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 /// An attempt that runs in this process.
 pub(super) struct Running {
@@ -63,7 +64,8 @@ impl Driver {
     fn start(&mut self, turn: TurnId, alongside: &BTreeMap<String, Vec<TurnId>>) {
         let Some(attempt) = self.prepare(turn, alongside) else { return };
         let (key, interrupt) = (attempt.key, attempt.interrupt.clone());
-        let task = self.tasks.spawn(attempt.run()).id();
+        let span = attempt.span();
+        let task = self.tasks.spawn(attempt.run().instrument(span)).id();
         self.running.insert(turn, Running { key, interrupt, task });
     }
 

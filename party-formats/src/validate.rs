@@ -1,0 +1,180 @@
+//! What can be wrong with a format.
+
+use crate::{Action, Audience, Format, Intent, Role, Trigger};
+use party_core::Usd;
+
+/// What is wrong with a format, or with a team for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// A name that the format does not define.
+    #[error("format `{format}`: {place} names {what} `{name}`, which is not defined; defined: {known}")]
+    Undefined {
+        /// The format.
+        format: String,
+        /// Where the name stands, such as `roles.judge.intent`.
+        place: String,
+        /// What it should name: `role`, `intent` or `tool`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that are defined.
+        known: String,
+    },
+    /// A number outside of its range.
+    #[error("format `{format}`: {place} is {value}, expected {expected}")]
+    OutOfRange {
+        /// The format.
+        format: String,
+        /// The field.
+        place: String,
+        /// Its value.
+        value: u64,
+        /// What is expected, in words.
+        expected: &'static str,
+    },
+    /// A loop of invocations that nothing ends.
+    #[error("format `{format}`: no bound for {cycle}; set limits.reactions")]
+    Unbounded {
+        /// The format.
+        format: String,
+        /// The loop.
+        cycle: String,
+    },
+    /// Too few or too many seats of a role.
+    #[error("format `{format}` wants {expected} with role `{role}`, the team has {found}")]
+    SeatCount {
+        /// The format.
+        format: String,
+        /// The role.
+        role: String,
+        /// What is expected, in words.
+        expected: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// A budget that does not let a seat speak.
+    #[error("a budget of {cap} USD leaves no room for a turn at {per_turn} USD each")]
+    NoRoom {
+        /// The budget.
+        cap: Usd,
+        /// What each turn sets aside.
+        per_turn: Usd,
+    },
+    /// Two seats of one name.
+    #[error("two seats are named `{name}`")]
+    DuplicateSeat {
+        /// The name.
+        name: String,
+    },
+}
+
+impl Format {
+    /// Checks that every name is defined and every number in its range.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn validate(&self) -> Result<(), FormatError> {
+        self.in_range("rounds", self.rounds, 5, "1 to 5")?;
+        self.in_range("quorum", self.quorum, 256, "1 to 256")?;
+        for (name, role) in &self.roles {
+            self.validate_role(name, role)?;
+        }
+        for (name, intent) in &self.intents {
+            self.validate_intent(name, intent)?;
+        }
+        self.known_roles("human", &self.human)?;
+        for (index, trigger) in self.quiescence.iter().enumerate() {
+            self.validate_trigger(index, trigger)?;
+        }
+        Ok(())
+    }
+
+    fn validate_role(&self, name: &str, role: &Role) -> Result<(), FormatError> {
+        self.known_intent(&format!("roles.{name}.intent"), &role.intent)?;
+        if let Some(intent) = &role.reacts {
+            self.known_intent(&format!("roles.{name}.reacts"), intent)?;
+            if self.limits.reactions.is_none() {
+                let cycle = format!("role `{name}`, which reacts to others that react to it");
+                return Err(FormatError::Unbounded { format: self.name.clone(), cycle });
+            }
+        }
+        self.known_roles(&format!("roles.{name}.to"), &role.to)
+    }
+
+    fn validate_intent(&self, name: &str, intent: &Intent) -> Result<(), FormatError> {
+        for tool in &intent.tools {
+            if crate::engine_tool(tool).is_none() {
+                let place = format!("intents.{name}.tools");
+                return Err(self.undefined(place, "tool", tool, crate::tools::names().collect()));
+            }
+        }
+        self.in_range(&format!("intents.{name}.timeoutSecs"), intent.timeout_secs, 86_400, "1 to 86400")
+    }
+
+    fn validate_trigger(&self, index: usize, trigger: &Trigger) -> Result<(), FormatError> {
+        let place = format!("quiescence[{index}]");
+        if let Action::NextRound { role, intent } | Action::Invoke { role, intent } = &trigger.action {
+            self.known_role(&format!("{place}.do.role"), role)?;
+            self.known_intent(&format!("{place}.do.intent"), intent)?;
+        }
+        for role in trigger.when.spoke.iter().chain(&trigger.when.silent) {
+            self.known_role(&format!("{place}.when"), role)?;
+        }
+        self.in_range(&format!("{place}.times"), trigger.times, 100, "1 to 100")
+    }
+
+    fn known_roles(&self, place: &str, audience: &Audience) -> Result<(), FormatError> {
+        match audience {
+            Audience::All | Audience::Nobody => Ok(()),
+            Audience::Roles(roles) => roles.iter().try_for_each(|role| self.known_role(place, role)),
+        }
+    }
+
+    pub(crate) fn known_role(&self, place: &str, role: &str) -> Result<(), FormatError> {
+        if self.roles.contains_key(role) {
+            return Ok(());
+        }
+        Err(self.undefined(place.to_owned(), "role", role, self.roles.keys().map(String::as_str).collect()))
+    }
+
+    fn known_intent(&self, place: &str, intent: &str) -> Result<(), FormatError> {
+        if self.intents.contains_key(intent) {
+            return Ok(());
+        }
+        Err(self.undefined(
+            place.to_owned(),
+            "intent",
+            intent,
+            self.intents.keys().map(String::as_str).collect(),
+        ))
+    }
+
+    fn undefined(&self, place: String, what: &'static str, name: &str, known: Vec<&str>) -> FormatError {
+        FormatError::Undefined {
+            format: self.name.clone(),
+            place,
+            what,
+            name: name.to_owned(),
+            known: known.join(", "),
+        }
+    }
+
+    pub(crate) fn in_range(
+        &self,
+        place: &str,
+        value: u32,
+        max: u32,
+        expected: &'static str,
+    ) -> Result<(), FormatError> {
+        if (1..=max).contains(&value) {
+            return Ok(());
+        }
+        Err(FormatError::OutOfRange {
+            format: self.name.clone(),
+            place: place.to_owned(),
+            value: value.into(),
+            expected,
+        })
+    }
+}

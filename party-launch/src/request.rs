@@ -1,0 +1,17 @@
+//! The one channel into a driver.
+
+use crate::Result;
+use party_core::NewRecord;
+use party_harness::{ToolCall, ToolReply, TurnEvent, TurnKey};
+use tokio::sync::oneshot;
+
+/// What a driver is asked or told.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Commit an input of the handle, and what follows from it.
+    Input { record: NewRecord, reply: oneshot::Sender<Result<()>> },
+    /// A running turn streamed something.
+    Event { key: TurnKey, event: TurnEvent },
+    /// An agent called a tool.
+    Tool { call: ToolCall, reply: oneshot::Sender<ToolReply> },
+}
