@@ -135,6 +135,26 @@ pub trait Harness: Debug + Send + Sync + 'static {
     async fn shutdown(&self) -> Result<()>;
 }
 
+/// A harness that several parties share.
+#[async_trait]
+impl<H: Harness + ?Sized> Harness for Arc<H> {
+    fn info(&self) -> &HarnessInfo {
+        H::info(self)
+    }
+
+    async fn probe(&self) -> Result<Probe> {
+        H::probe(self).await
+    }
+
+    async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
+        H::open(self, spec, tools).await
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        H::shutdown(self).await
+    }
+}
+
 /// One agent's session in its runtime.
 #[async_trait]
 pub trait RuntimeSession: Debug + Send + Sync + 'static {
@@ -149,6 +169,7 @@ pub trait RuntimeSession: Debug + Send + Sync + 'static {
     /// left running is ended first.
     async fn recover(&self, turn: TurnKey) -> Result<Recovery>;
 
-    /// Ends the runtime's part of it. The session can be resumed by its token later.
+    /// Ends the runtime's part of it, a running turn included, and returns when nothing of it runs
+    /// any more. The session can be resumed by its token later.
     async fn close(&self) -> Result<()>;
 }

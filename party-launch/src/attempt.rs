@@ -15,7 +15,7 @@ use party_harness::{
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, field::Empty};
@@ -59,9 +59,14 @@ impl Attempt {
     }
 
     pub(crate) async fn run(self) {
-        let end = match self.begin().await {
-            Ok((turn, _admission)) => self.attend(turn).await,
-            Err(error) => failed(&error),
+        let end = tokio::select! {
+            biased;
+            () = self.interrupt.cancelled() => ended(Outcome::Cancelled, &overdue(Outcome::Cancelled, self.timeout)),
+            begun = timeout(self.timeout, self.begin()) => match begun {
+                Ok(Ok((turn, _admission))) => self.attend(turn).await,
+                Ok(Err(error)) => failed(&error),
+                Err(_) => ended(Outcome::TimedOut, "the runtime did not start in time"),
+            },
         };
         let span = Span::current();
         span.record("gen_ai.usage.input_tokens", end.usage.input_tokens);
@@ -93,7 +98,8 @@ impl Attempt {
         Some(server.admit(self.key, self.tools.clone(), Arc::clone(&self.port)))
     }
 
-    /// Passes the turn's events on until it ends, by itself or because it has to.
+    /// Passes the turn's events on until it ends, by itself or because it has to. Stops come before
+    /// events, so that a runtime that never pauses is stopped too.
     async fn attend(&self, mut turn: Turn) -> TurnEnd {
         let started = Instant::now();
         let mut deadline = started + self.timeout;
@@ -101,11 +107,6 @@ impl Attempt {
         loop {
             tokio::select! {
                 biased;
-                event = turn.events.next() => match event {
-                    Some(TurnEvent::Ended(end)) => return self.judge(end, stopped),
-                    Some(event) => self.tell(event).await,
-                    None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
-                },
                 () = self.interrupt.cancelled(), if stopped.is_none() => {
                     stopped = Some(Outcome::Cancelled);
                     deadline = Instant::now() + self.grace;
@@ -118,6 +119,11 @@ impl Attempt {
                         deadline = Instant::now() + self.grace;
                         let _ = turn.control.interrupt().await;
                     }
+                },
+                event = turn.events.next() => match event {
+                    Some(TurnEvent::Ended(end)) => return self.judge(end, stopped),
+                    Some(event) => self.tell(event).await,
+                    None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
                 },
             }
         }

@@ -52,7 +52,8 @@ impl PartyBuilder {
         }
     }
 
-    /// Adds a harness under its own name.
+    /// Adds a harness under its own name. One that several parties share goes in as an `Arc`; whoever
+    /// made it shuts it down.
     #[must_use]
     pub fn harness(mut self, harness: impl Harness) -> Self {
         self.harnesses.insert(harness.info().name.clone(), Arc::new(harness));
@@ -177,8 +178,7 @@ impl PartyBuilder {
             status.subscribe(),
             drain.clone(),
         );
-        let harnesses = self.harnesses.into_values().collect();
-        let driver = Driver::new(Parts { log, held, seats, harnesses, mcp, requests, status, drain });
+        let driver = Driver::new(Parts { log, held, seats, mcp, requests, status, drain });
         let span = tracing::info_span!("party", session = %handle.session());
         Ok(handle.driven_by(tokio::spawn(driver.run().instrument(span))))
     }

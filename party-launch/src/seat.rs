@@ -59,6 +59,15 @@ impl SeatRuntime {
         Ok(open)
     }
 
+    /// Ends whatever the runtime still runs for the seat.
+    pub(crate) async fn close(&self) {
+        if let Some(open) = self.state.lock().await.open.take()
+            && let Err(error) = open.close().await
+        {
+            tracing::warn!(seat = %self.name, %error, "the runtime session is not closed");
+        }
+    }
+
     /// Lets go of the open session; the next turn opens it again by its token.
     pub(crate) async fn reopen(&self) {
         self.state.lock().await.open = None;

@@ -10,9 +10,10 @@ mod turns;
 pub(crate) use recover::recover;
 
 use crate::{Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime};
+use futures::future::join_all;
 use party_bus::Watch;
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
-use party_harness::{Harness, ToolPort};
+use party_harness::ToolPort;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -38,7 +39,6 @@ pub(crate) struct Parts {
     pub(crate) log: Log,
     pub(crate) held: Held,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
-    pub(crate) harnesses: Vec<Arc<dyn Harness>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
     pub(crate) requests: (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     pub(crate) status: watch::Sender<Status>,
@@ -49,7 +49,6 @@ pub(crate) struct Driver {
     log: Log,
     held: Held,
     seats: Vec<Arc<SeatRuntime>>,
-    harnesses: Vec<Arc<dyn Harness>>,
     mcp: Option<Arc<McpServer>>,
     port: Arc<dyn ToolPort>,
     inbox: mpsc::Receiver<Request>,
@@ -67,7 +66,6 @@ impl Driver {
             log: parts.log,
             held: parts.held,
             seats: parts.seats,
-            harnesses: parts.harnesses,
             mcp: parts.mcp,
             port: Arc::new(tools::Port(outbox.downgrade())),
             inbox,
@@ -83,9 +81,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let outcome = self.drive().await;
         self.tasks.shutdown().await;
-        for harness in &self.harnesses {
-            let _ = harness.shutdown().await;
-        }
+        join_all(self.seats.iter().map(|seat| seat.close())).await;
         self.held.release().await;
         self.status.send_modify(|status| {
             status.over = true;
