@@ -143,7 +143,7 @@ pub struct Commanded {
 pub enum Command {
     /// End all running turns and close the session as aborted.
     Stop,
-    /// Close the session once nothing runs.
+    /// Close the session once it has come to rest; messages behind it are not acted on.
     Close,
 }
 

@@ -134,6 +134,18 @@ fn a082_stop_interrupts_what_runs_keeps_what_was_said_and_closes_as_aborted() {
 }
 
 #[test]
+fn close_waits_until_the_matter_is_settled() {
+    let mut sim = Sim::open(&Format::council(), &SEATS, None);
+    sim.post("Q?");
+    sim.command(Command::Close);
+    sim.say("A", "a1");
+    sim.say("B", "b1");
+    sim.say("J", "settled");
+    assert_eq!(sim.engine.closed(), Some(CloseReason::Finished));
+    assert_eq!(sim.feed(), ["Q?", "a1", "b1", "settled"]);
+}
+
+#[test]
 fn nobody_s_input_can_pass_for_a_decision_or_corrupt_the_session() {
     let mut sim = Sim::open(&Format::council(), &SEATS, None);
     sim.post("Q?");

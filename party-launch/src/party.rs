@@ -116,7 +116,7 @@ impl Party {
         self.input(command(Command::Stop)).await
     }
 
-    /// Closes the session once nothing runs.
+    /// Closes the session once it has come to rest; what is said after this is not acted on.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`] where the session is over.

@@ -19,7 +19,7 @@ impl Engine {
             Asked::Nonsense(why) => refuse(why),
             Asked::Message { empty: true, .. } => refuse("the message is empty"),
             Asked::Message { item, empty: false } => self.deliver_message(opened, *item),
-            Asked::Command(Command::Close) if self.running.is_empty() && self.queue.is_empty() => {
+            Asked::Command(Command::Close) if self.running.is_empty() && !self.wave.active => {
                 vec![self.close(CloseReason::Closed)]
             }
             Asked::Command(Command::Close | Command::Stop) => Vec::new(),
