@@ -144,9 +144,11 @@ async fn driver_failed(attended: &Attended) -> Failure {
 /// What can be said before anything is written is bad input; all else is a failure.
 fn bad_or_failed(error: party_launch::Error) -> Failure {
     match error.kind() {
-        ErrorKind::Invalid | ErrorKind::Format | ErrorKind::NotFound | ErrorKind::Harness => {
-            BadInput::from_error(&error).into()
-        }
+        ErrorKind::Invalid
+        | ErrorKind::Format
+        | ErrorKind::NotFound
+        | ErrorKind::Harness
+        | ErrorKind::NewerVersion => BadInput::from_error(&error).into(),
         _ => error.into(),
     }
 }

@@ -11,7 +11,7 @@
 //! let id: ItemId = "itm_0193b0a07c1e7f6f8a1b2c3d4e5f6071".parse()?;
 //! let said = Item::message(id, Author::agent("Winston"), Timestamp::from_micros(0), "Ship it.");
 //! let seen = render([&said], &Reader::agent("Mary"));
-//! assert_eq!(seen[0].text(), "<from agent=\"Winston\">\nShip it.");
+//! assert_eq!(seen[0].text(), "<from agent=\"Winston\">\nShip it.\n</from>");
 //! # Ok::<(), party_core::ParseIdError>(())
 //! ```
 //!
@@ -39,7 +39,7 @@ mod thread;
 mod time;
 mod usage;
 
-pub use attribution::{escape_tags, from_tag, unescape_tags};
+pub use attribution::{attributed, escape_tags, from_tag, unescape_tags};
 pub use content::ContentBlock;
 pub use document::Document;
 pub use event::{

@@ -4,6 +4,9 @@ use crate::{Action, Format, FormatError, Role};
 use party_core::{BudgetTerms, Usd};
 use std::collections::BTreeSet;
 
+/// So many seats, and so many triggers, a session may have.
+pub(crate) const MOST_SEATS: usize = 1_024;
+
 /// A member of a team: a name and a role of the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -37,6 +40,11 @@ pub struct Bound {
 /// [`FormatError`] says what does not fit, or which loop has no bound.
 pub fn check(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
     format.validate()?;
+    if team.len() > MOST_SEATS {
+        let (format, role) = (format.name.clone(), "any role".to_owned());
+        let expected = format!("at most {MOST_SEATS} seats");
+        return Err(FormatError::SeatCount { format, role, expected, found: team.len() });
+    }
     let mut names = BTreeSet::new();
     for member in team {
         format.known_role(&format!("seat `{}`", member.name), &member.role)?;

@@ -84,6 +84,8 @@ impl Format {
             self.validate_intent(name, intent)?;
         }
         self.known_roles("human", &self.human)?;
+        let triggers = u32::try_from(self.quiescence.len()).unwrap_or(u32::MAX);
+        self.in_range("the number of triggers, plus one,", triggers.saturating_add(1), 101, "at most 101")?;
         for (index, trigger) in self.quiescence.iter().enumerate() {
             self.validate_trigger(index, trigger)?;
         }
@@ -109,6 +111,7 @@ impl Format {
                 return Err(self.undefined(place, "tool", tool, crate::tools::names().collect()));
             }
         }
+        self.in_range(&format!("intents.{name}.shares"), intent.shares, 100, "1 to 100")?;
         self.in_range(&format!("intents.{name}.timeoutSecs"), intent.timeout_secs, 86_400, "1 to 86400")
     }
 

@@ -122,6 +122,19 @@ fn an_attempt_of_unknown_cost_is_charged_its_whole_reservation() {
 }
 
 #[test]
+fn every_lost_attempt_of_unknown_cost_is_charged_its_reservation() {
+    let mut sim = Sim::open(&Format::council(), &SEATS, budget("1.50", None));
+    sim.post("Q?");
+    let turn = sim.turn_of("A").turn;
+    for attempt in [1, 2] {
+        let lost = AttemptEnded { turn, attempt, outcome: Outcome::Lost, cost: Cost::Unknown, reason: None };
+        sim.commit(vec![NewRecord::new(Timestamp::default(), &lost.into())]);
+    }
+    sim.say("A", "a1");
+    assert_eq!(sim.engine.spent(), usd("1.01"));
+}
+
+#[test]
 fn a082_stop_interrupts_what_runs_keeps_what_was_said_and_closes_as_aborted() {
     let mut sim = Sim::open(&Format::council(), &SEATS, None);
     sim.post("Q?");

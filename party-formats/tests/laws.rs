@@ -5,7 +5,7 @@ mod common;
 
 use common::{Sim, usd};
 use party_core::*;
-use party_formats::{Engine, Format, Member, check};
+use party_formats::{Coalesce, Engine, Format, Member, Release, Shares, check};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -32,19 +32,31 @@ fn act() -> impl Strategy<Value = Act> {
 
 fn setup() -> impl Strategy<Value = (Format, Vec<String>, Option<BudgetTerms>)> {
     let budget = prop_oneof![Just(None), Just(Some("1.50")), Just(Some("0.40"))];
-    (any::<bool>(), 1..5usize, 1..4u32, budget).prop_map(|(council, size, rounds, cap)| {
-        let terms = cap.map(|cap| BudgetTerms { cap: usd(cap), per_turn: None });
-        let (format, role) = if council {
-            (Format::council().with_rounds(rounds).unwrap(), "persona")
-        } else {
-            (Format::forum(), "participant")
-        };
-        let mut seats: Vec<String> = (0..size).map(|n| format!("P{n}:{role}")).collect();
-        if council {
-            seats.push("J:judge".into());
-        }
-        (format, seats, terms)
-    })
+    let coalesce = prop_oneof![Just(Coalesce::Keep), Just(Coalesce::Merge), Just(Coalesce::Replace)];
+    let share = prop_oneof![Just(Shares::Final), Just(Shares::Tool), Just(Shares::Nothing)];
+    let release = prop_oneof![Just(Release::Now), Just(Release::Barrier)];
+    let shape = (any::<bool>(), 1..5usize, 1..4u32);
+    (shape, budget, coalesce, share, release).prop_map(
+        |((council, size, rounds), cap, coalesce, share, release)| {
+            let terms = cap.map(|cap| BudgetTerms { cap: usd(cap), per_turn: None });
+            let (mut format, role) = if council {
+                (Format::council().with_rounds(rounds).unwrap(), "persona")
+            } else {
+                (Format::forum(), "participant")
+            };
+            for intent in format.intents.values_mut() {
+                intent.coalesce = coalesce;
+            }
+            for role in format.roles.values_mut().filter(|role| role.reacts.is_some()) {
+                (role.share, role.release) = (share, release);
+            }
+            let mut seats: Vec<String> = (0..size).map(|n| format!("P{n}:{role}")).collect();
+            if council {
+                seats.push("J:judge".into());
+            }
+            (format, seats, terms)
+        },
+    )
 }
 
 fn perform(sim: &mut Sim, act: &Act) {
@@ -166,12 +178,15 @@ proptest! {
                 0..16 => record.kind = "turnEnded".into(),
                 16..32 => record.class = RecordClass::Input,
                 32..40 => record.offset = Offset(0),
+                48..56 => record.v = 9,
                 40..48 => record.items.clear(),
                 _ => {}
             }
             engine.apply(&record);
-            engine = engine.settle(Vec::new(), Timestamp::default()).engine;
-            prop_assert!(engine.decide().is_empty());
+            // What would follow is looked at, and not taken: the next record meets the same state.
+            let after = engine.settle(Vec::new(), Timestamp::default()).engine;
+            prop_assert!(after.decide().is_empty());
+            let _ = (after.pending_effects(), engine.is_quiescent(), engine.committed());
         }
     }
 

@@ -12,7 +12,11 @@ use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
 use party_formats::{Engine, Format};
 use party_harness::{Harness, ResumeToken, ToolDoor};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -20,9 +24,6 @@ use uuid::Uuid;
 
 /// So many requests may wait for the driver; whoever asks beyond that waits.
 const REQUESTS: usize = 256;
-
-/// The seats' runtimes, and the server of their tools where one of them needs it.
-type Prepared = (Vec<Arc<SeatRuntime>>, Option<Arc<McpServer>>);
 
 /// Gathers what a party needs; then [`start`](Self::start) begins a session, or
 /// [`resume`](Self::resume) goes on with one.
@@ -52,16 +53,16 @@ impl PartyBuilder {
         }
     }
 
-    /// Adds a harness under its own name. One that several parties share goes in as an `Arc`; whoever
-    /// made it shuts it down.
+    /// Adds a harness under its own name. One that several parties share goes in as an `Arc`; the
+    /// party closes its own runtime sessions, and leaves those of others alone.
     #[must_use]
     pub fn harness(mut self, harness: impl Harness) -> Self {
         self.harnesses.insert(harness.info().name.clone(), Arc::new(harness));
         self
     }
 
-    /// Where agents have their folders; a folder for the session is made in it. A folder in the
-    /// system's temporary folder where it is not set.
+    /// Where agents have their folders; a folder for the session is made in it. A folder of the user's
+    /// data, `~/.local/share/party/agents`, where it is not set.
     #[must_use]
     pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
         self.folder = Some(folder.into());
@@ -107,7 +108,8 @@ impl PartyBuilder {
     /// Starts a session with its first message. When this returns, both are stored.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`] and [`ErrorKind::Invalid`] before anything is written; then
+    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`] and [`ErrorKind::Harness`] before anything is
+    /// written; then
     /// [`ErrorKind::Bus`] and [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
         if question.trim().is_empty() {
@@ -115,10 +117,12 @@ impl PartyBuilder {
         }
         let session = SessionId::from_uuid(Uuid::now_v7());
         let genesis = self.genesis(session)?;
+        let names: BTreeSet<String> = self.seats.iter().filter_map(|seat| seat.harness.clone()).collect();
+        let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
         let mut log = self.log(Engine::new(session), &held);
         let begun = log.commit(vec![genesis, message(&self.author, question)]).await;
-        self.drive(log, held, begun.map(|_| false)).await
+        self.drive(log, held, mcp, begun.map(|_| false)).await
     }
 
     /// Goes on with a session whose driver is gone: what was said stays said, what ran is run
@@ -126,6 +130,8 @@ impl PartyBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
+    /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
+    /// runtime is not there: nothing is written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {
@@ -139,15 +145,40 @@ impl PartyBuilder {
         if engine.closed().is_some() {
             return Ok(Party::closed(self.bus, session, &engine));
         }
+        let names = engine.seats().iter().map(|seat| seat.harness.clone()).collect();
+        let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
         // The last driver may have written until its lease went over to us.
-        let folded = fold(self.bus.as_ref(), session).await;
-        let (engine, folded) = match folded {
+        let (engine, folded) = match fold(self.bus.as_ref(), session).await {
             Ok(engine) => (engine, Ok(true)),
             Err(error) => (engine, Err(error)),
         };
         let log = self.log(engine, &held);
-        self.drive(log, held, folded).await
+        self.drive(log, held, mcp, folded).await
+    }
+
+    /// Finds out whether the runtimes are there, and listens for their tools, before anything is
+    /// written: a session must not fail for want of a program.
+    async fn ready(&self, names: &BTreeSet<String>) -> Result<Option<Arc<McpServer>>> {
+        let mut by_http = false;
+        for name in names {
+            let Some(harness) = self.harnesses.get(name) else {
+                let context = format!("the session runs on harness `{name}`, which the party was not given");
+                return Err(Error::new(ErrorKind::Invalid, context));
+            };
+            let probed = harness.probe().await;
+            probed.map_err(|error| {
+                Error::caused(ErrorKind::Harness, format!("harness `{name}` cannot run"), error)
+            })?;
+            by_http |= harness.info().capabilities.tools == ToolDoor::McpHttp;
+        }
+        if !by_http {
+            return Ok(None);
+        }
+        let server = McpServer::start().await;
+        let refused =
+            |error| Error::caused(ErrorKind::Io, "cannot listen on 127.0.0.1 for the agents' tools", error);
+        server.map(|server| Some(Arc::new(server))).map_err(refused)
     }
 
     fn log(&self, engine: Engine, held: &Held) -> Log {
@@ -156,13 +187,19 @@ impl PartyBuilder {
 
     /// Hands the session to a driver; where that fails, lets it go. `begun` is how far it came, and
     /// whether it is resumed.
-    async fn drive(self, mut log: Log, held: Held, begun: Result<bool>) -> Result<Party> {
-        let prepared = match begun {
+    async fn drive(
+        self,
+        mut log: Log,
+        held: Held,
+        mcp: Option<Arc<McpServer>>,
+        begun: Result<bool>,
+    ) -> Result<Party> {
+        let seats = match begun {
             Ok(resumed) => self.prepare(&mut log, resumed).await,
             Err(error) => Err(error),
         };
-        let (seats, mcp) = match prepared {
-            Ok(prepared) => prepared,
+        let seats = match seats {
+            Ok(seats) => seats,
             Err(error) => {
                 held.release().await;
                 return Err(error);
@@ -178,39 +215,35 @@ impl PartyBuilder {
             status.subscribe(),
             drain.clone(),
         );
-        let driver = Driver::new(Parts { log, held, seats, mcp, requests, status, drain });
+        let driver = Driver::new(Parts { log, seats, mcp, requests, status, drain });
         let span = tracing::info_span!("party", session = %handle.session());
-        Ok(handle.driven_by(tokio::spawn(driver.run().instrument(span))))
+        Ok(handle.driven_by(tokio::spawn(driver.run(held).instrument(span))))
     }
 
-    async fn prepare(&self, log: &mut Log, resumed: bool) -> Result<Prepared> {
+    async fn prepare(&self, log: &mut Log, resumed: bool) -> Result<Vec<Arc<SeatRuntime>>> {
         let seats = self.runtimes(log).await?;
         if resumed {
             recover(log, &seats, Owner::this_process().to_string()).await?;
         }
-        let mcp = self.tool_server(&seats).await?;
-        Ok((seats, mcp))
+        Ok(seats)
     }
 
-    async fn tool_server(&self, seats: &[Arc<SeatRuntime>]) -> Result<Option<Arc<McpServer>>> {
-        if !seats.iter().any(|seat| seat.harness.info().capabilities.tools == ToolDoor::McpHttp) {
-            return Ok(None);
-        }
-        let server = McpServer::start().await;
-        let server = server.map_err(|error| {
-            Error::caused(ErrorKind::Io, "cannot listen on 127.0.0.1 for the agents' tools", error)
+    fn agents_folder(&self) -> Result<PathBuf> {
+        let home =
+            || self.environment.get("HOME").map(|home| PathBuf::from(home).join(".local/share/party/agents"));
+        let folder = self.folder.clone().or_else(home).ok_or_else(|| {
+            Error::new(ErrorKind::Invalid, "no folder for the agents: set one, or HOME in their environment")
         })?;
-        Ok(Some(Arc::new(server)))
+        // Agents work in folders of their own, from where a relative path leads elsewhere.
+        std::path::absolute(&folder).map_err(|error| {
+            Error::caused(ErrorKind::Io, format!("cannot locate {}", folder.display()), error)
+        })
     }
 
     /// The seats' runtimes as the log names them; prompts come from the store.
     async fn runtimes(&self, log: &Log) -> Result<Vec<Arc<SeatRuntime>>> {
         let session = log.session();
-        let folder = self
-            .folder
-            .clone()
-            .unwrap_or_else(|| std::env::temp_dir().join("party"))
-            .join(session.to_string());
+        let folder = self.agents_folder()?.join(session.to_string());
         let mut seats = Vec::with_capacity(log.engine.seats().len());
         for (seat, spec) in (0..).map(SeatId).zip(log.engine.seats()) {
             let Some(harness) = self.harnesses.get(&spec.harness) else {

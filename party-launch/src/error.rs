@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Invalid,
     /// The system refused to read, write or listen.
     Io,
+    /// A newer version of Party wrote the session.
+    NewerVersion,
     /// There is no such session.
     NotFound,
 }
@@ -77,6 +79,9 @@ impl From<party_bus::Error> for Error {
         let (kind, context) = match error.kind() {
             party_bus::ErrorKind::Fenced => (ErrorKind::Fenced, "the lease of the session is gone"),
             party_bus::ErrorKind::NotFound => (ErrorKind::NotFound, "not in the store"),
+            party_bus::ErrorKind::NewerVersion => {
+                (ErrorKind::NewerVersion, "a newer version wrote the store")
+            }
             party_bus::ErrorKind::Closed => (ErrorKind::Closed, "the store was closed"),
             _ => (ErrorKind::Bus, "the store failed"),
         };

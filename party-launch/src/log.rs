@@ -51,9 +51,11 @@ impl Log {
                 return Ok(false);
             }
             let snapshot = self.snapshot_due(&settled.engine);
+            let covered = snapshot.as_ref().map_or(self.snapshot_at, |snapshot| snapshot.offset);
             let batch = self.batch(settled.records).with_snapshot(snapshot);
             if self.write(batch).await? {
                 self.engine = settled.engine;
+                self.snapshot_at = covered;
                 return Ok(true);
             }
             self.catch_up().await?;
@@ -101,11 +103,10 @@ impl Log {
         Err(Error::new(ErrorKind::Bus, "the store failed"))
     }
 
-    fn snapshot_due(&mut self, engine: &Engine) -> Option<Snapshot> {
-        if engine.head().0 - self.snapshot_at.0 < SNAPSHOT_EVERY {
+    fn snapshot_due(&self, engine: &Engine) -> Option<Snapshot> {
+        if engine.head().0.saturating_sub(self.snapshot_at.0) < SNAPSHOT_EVERY {
             return None;
         }
-        self.snapshot_at = engine.head();
         let state = serde_json::to_vec(engine).ok()?;
         Some(Snapshot { engine: ENGINE_BUILD.to_owned(), offset: engine.head(), state })
     }
@@ -125,6 +126,10 @@ pub(crate) async fn fold(bus: &dyn Bus, session: SessionId) -> Result<Engine> {
         cached.filter(|engine| engine.session() == session).unwrap_or_else(|| Engine::new(session));
     for record in bus.read_to_end(session, engine.head(), Classes::FOLDED).await? {
         engine.apply(&record);
+    }
+    if let Some(why) = engine.unsupported() {
+        let context = format!("session {session} was written by a newer version: {why}");
+        return Err(Error::new(ErrorKind::NewerVersion, context));
     }
     Ok(engine)
 }

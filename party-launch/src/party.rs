@@ -67,6 +67,7 @@ impl Party {
             closed: engine.closed(),
             over: true,
             error: None,
+            state: Some(Arc::new(engine.clone())),
         };
         let author = Author::System;
         let drain = CancellationToken::new().drop_guard();
@@ -167,6 +168,28 @@ impl Party {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The engine's state as the driver has it now, for inspection; the last one where the session is
+    /// no longer driven here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] where the driver is gone without a trace.
+    pub async fn state(&self) -> Result<Engine> {
+        let requests = self.requests.as_ref().and_then(mpsc::WeakSender::upgrade);
+        if let Some(requests) = requests {
+            let (reply, answer) = oneshot::channel();
+            if requests.send(Request::State { reply }).await.is_ok()
+                && let Ok(engine) = answer.await
+            {
+                return Ok(engine);
+            }
+        }
+        let mut status = self.status.clone();
+        let seen = status.wait_for(|status| status.over).await;
+        let seen = seen.map_err(|_| Error::new(ErrorKind::Closed, "the driver is gone"))?;
+        let state = seen.state.as_deref().cloned();
+        state.ok_or_else(|| Error::new(ErrorKind::Closed, "the driver is gone"))
     }
 
     /// What the session has spent so far.

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use party_core::NewRecord;
+use party_formats::Engine;
 use party_harness::{ToolCall, ToolReply, TurnEvent, TurnKey};
 use tokio::sync::oneshot;
 
@@ -12,6 +13,8 @@ pub(crate) enum Request {
     Input { record: NewRecord, reply: oneshot::Sender<Result<()>> },
     /// A running turn streamed something.
     Event { key: TurnKey, event: TurnEvent },
+    /// Somebody looks at the engine's state.
+    State { reply: oneshot::Sender<Engine> },
     /// An agent called a tool.
     Tool { call: ToolCall, reply: oneshot::Sender<ToolReply> },
 }

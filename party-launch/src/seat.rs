@@ -5,7 +5,7 @@ use party_harness::{Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSessi
 use std::{
     collections::BTreeMap,
     fmt,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -73,21 +73,29 @@ impl SeatRuntime {
         self.state.lock().await.open = None;
     }
 
-    /// What the next turn of the seat goes on with. Without a token the next turn starts afresh.
-    pub(crate) async fn bind(&self, token: Option<ResumeToken>) {
+    /// What the next turn of the seat goes on with. Without a token it starts afresh, and the runtime
+    /// session that was open is given back, to be closed.
+    pub(crate) async fn bind(&self, token: Option<ResumeToken>) -> Option<Arc<dyn RuntimeSession>> {
         let mut state = self.state.lock().await;
-        if token.is_none() {
-            state.open = None;
-        }
+        let old = if token.is_none() { state.open.take() } else { None };
         state.token = token;
+        old
     }
 }
 
+/// Makes a folder that nobody else may enter; one that is there must be such a folder already.
 fn make_private(path: &Path) -> Result<()> {
+    let named = |what: &str, error| {
+        Error::new(ErrorKind::Io, format!("{what} the folder {}", path.display())).with_source(error)
+    };
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| {
-        Error::new(ErrorKind::Io, format!("cannot make the folder {}", path.display())).with_source(error)
-    })
+    made.map_err(|error| named("cannot make", error))?;
+    let found = std::fs::symlink_metadata(path).map_err(|error| named("cannot look at", error))?;
+    let is_own = found.uid() == rustix::process::geteuid().as_raw();
+    if found.is_dir() && is_own && found.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Io, format!("the folder {} is open to others, or not ours", path.display())))
 }
 
 impl fmt::Debug for SeatRuntime {

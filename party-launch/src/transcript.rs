@@ -164,7 +164,8 @@ impl Transcript {
                 }
                 let _ = writeln!(page, "\n### {}", said.item.author);
             }
-            let _ = writeln!(page, "\n{}", said.item.text().trim());
+            // Quoted, so that no headline in a text passes for one of the canvas.
+            let _ = writeln!(page, "\n{}", quoted(said.item.text().trim()));
         }
         if !self.absences.is_empty() {
             let _ = writeln!(page, "\n## Absent\n");

@@ -6,11 +6,14 @@ mod common;
 use common::{PERSONAS, council, folded, in_words, release, replay, script};
 use party_launch::{
     ErrorKind, Party,
-    bus::{Bus, BusExt, Classes, Fault, FaultyBus, MemoryBus, SessionQuery},
-    core::{CloseReason, Offset, SessionId, Usd},
+    bus::{Batch, Bus, BusExt, Classes, Fault, FaultyBus, LeaseOp, MemoryBus, Owner, SessionQuery},
+    core::{
+        BatchId, CloseReason, Document, NewRecord, Offset, SessionId, SessionOpened, ThreadId, Timestamp, Usd,
+    },
+    formats::Format,
     harness::scripted::Step,
 };
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 async fn texts(party: &Party) -> Vec<String> {
     let mut feed = party.feed();
@@ -52,12 +55,13 @@ async fn the_same_party_twice_gives_the_same_log_and_a_replay_the_same_state() {
         let party = council(bus.clone(), script(), 2).start("Ship?").await.unwrap();
         let session = party.session();
         party.finished().await.unwrap();
+        let live = party.state().await.unwrap();
         party.shutdown().await.unwrap();
         let records = folded(bus.as_ref(), session).await;
         let every = bus.read_to_end(session, Offset::START, Classes::ALL).await.unwrap();
         let (filtered, whole) = (replay(session, &records), replay(session, &every));
-        assert_eq!(filtered.closed(), Some(CloseReason::Finished));
-        assert_eq!((filtered.spent(), filtered.impossible()), (whole.spent(), 0));
+        assert_eq!(live.closed(), Some(CloseReason::Finished));
+        assert_eq!((&filtered, &whole), (&live, &live));
         logs.push((
             in_words(session, &records),
             records.iter().map(|record| record.offset).collect::<Vec<_>>(),
@@ -115,7 +119,7 @@ async fn a072_personas_that_fail_hang_or_stay_silent_are_absent_and_the_rest_go_
         .agent("Mary", [Step { fail: Some("no disk".into()), ..Step::default() }])
         .agent("John", [Step { hang: true, ..Step::default() }])
         .agent("Winston", []);
-    let format = party_launch::formats::Format::council().with_timeout_secs(1);
+    let format = Format::council().with_timeout_secs(1);
     let bus = Arc::new(MemoryBus::new());
     let party = council(bus.clone(), script, 1).format(format).start("Ship?").await.unwrap();
     assert_eq!(texts(&party).await, ["you: Ship?", "James: James in round 1", "Maat: Settled."]);
@@ -160,6 +164,32 @@ async fn shutdown_leaves_a_party_that_resumes_and_a_closed_one_is_only_read() {
     let party = common::builder(Arc::clone(&bus), script()).resume(session).await.unwrap();
     assert_eq!(party.finished().await.unwrap(), CloseReason::Finished);
     assert_eq!(bus.head(session).await.unwrap(), head);
+}
+
+#[tokio::test]
+async fn a_session_of_a_newer_version_is_left_as_it_is() {
+    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+    let session = SessionId::derive(&[b"newer"]);
+    let (document, item) = Document::new(serde_json::to_string(&Format::forum()).unwrap());
+    let feed = ThreadId::derive(&[b"feed"]);
+    let opened = SessionOpened {
+        min_engine: 2,
+        format_name: "forum".into(),
+        format: document,
+        feed,
+        seats: Vec::new(),
+        budget: None,
+    };
+    let record = NewRecord::new(Timestamp::default(), &opened.into()).with_item(item);
+    let acquire = LeaseOp::Acquire { session, owner: Owner::this_process(), term: Duration::from_secs(9) };
+    let lease = bus.lease(acquire).await.unwrap().unwrap();
+    let id = BatchId::derive(&[b"newer"]);
+    bus.append(Batch::driver(session, id, Offset::START, lease.fencing_token, vec![record])).await.unwrap();
+    release(bus.as_ref(), session, lease.fencing_token).await;
+    let error = common::builder(Arc::clone(&bus), script()).resume(session).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NewerVersion);
+    assert!(error.to_string().contains("it wants engine version 2"), "{error}");
+    assert_eq!(bus.head(session).await.unwrap(), Offset(1));
 }
 
 #[tokio::test]

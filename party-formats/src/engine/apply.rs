@@ -1,14 +1,14 @@
 //! Filing records: one method per event, none of which decides.
 
 use super::{
-    Engine,
+    ENGINE_VERSION, Engine,
     state::{Asked, Bound, Input, Opened, RunningTurn, Share, ToolRecord, Waiting},
 };
-use crate::{Action, Coalesce, Format, Release, Shares};
+use crate::{Action, Coalesce, Format, Release, Shares, check::MOST_SEATS};
 use party_core::{
     AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, MessagePosted, Outcome,
     Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, ToolAnswered, ToolCalled,
-    TurnEnded, TurnId, TurnStarted, Usd,
+    TurnEnded, TurnId, TurnStarted, Usd, WIRE_VERSION,
 };
 
 /// A record that cannot be, given what came before it.
@@ -36,9 +36,17 @@ impl Engine {
     pub(super) fn apply_step(&mut self, record: &Record) {
         self.now = self.now.max(record.at);
         let filed = match record.event() {
+            _ if record.v > WIRE_VERSION => {
+                self.unsupported = Some(format!("record {} has wire version {}", record.offset, record.v));
+                Ok(())
+            }
             Ok(event) if event.class() == record.class => self.file(record, event),
             Ok(Event::Unknown { .. }) => Ok(()),
-            Ok(_) | Err(_) => Err(Impossible),
+            Ok(_) => Err(Impossible),
+            Err(error) => {
+                self.unsupported = Some(format!("record {}: {error}", record.offset));
+                Ok(())
+            }
         };
         if filed.is_err() {
             self.impossible += 1;
@@ -81,14 +89,24 @@ impl Engine {
             .find(|item| item.id == event.format.item)
             .map(|item: &std::sync::Arc<Item>| item.text());
         // It was checked before the start; a later version that checks more must not refuse it now.
-        let format: Format = text.and_then(|text| serde_json::from_str(&text).ok()).ok_or(Impossible)?;
-        let too_many = event.seats.len() > usize::from(u16::MAX);
-        if self.opened.is_some() || event.min_engine > super::ENGINE_VERSION || too_many {
+        let read = text.ok_or(Impossible).map(|text| serde_json::from_str::<Format>(&text))?;
+        let format = match read {
+            Ok(format) if event.min_engine <= ENGINE_VERSION => format,
+            Ok(_) => return self.leave_alone(format!("it wants engine version {}", event.min_engine)),
+            Err(error) => return self.leave_alone(format!("its format cannot be read: {error}")),
+        };
+        let too_large = event.seats.len() > MOST_SEATS || format.quiescence.len() > MOST_SEATS;
+        if self.opened.is_some() || too_large {
             return Err(Impossible);
         }
         let per_turn = event.budget.map_or(Usd::ZERO, |terms| terms.per_turn.unwrap_or(terms.cap));
         self.opened =
             Some(Opened { format, feed: event.feed, seats: event.seats, budget: event.budget, per_turn });
+        Ok(())
+    }
+
+    fn leave_alone(&mut self, why: String) -> Applied {
+        self.unsupported = Some(why);
         Ok(())
     }
 
@@ -131,7 +149,7 @@ impl Engine {
             .filter(|turn| turn.attempt == event.attempt)
             .ok_or(Impossible)?;
         turn.spent = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
-        turn.unknown_cost |= event.cost.amount().is_none();
+        self.purse.charge(event.turn, event.cost.amount());
         turn.attempt += 1;
         for call in turn.calls.iter_mut().filter(|call| call.answer.is_none()) {
             call.answer = Some(("the attempt ended before this call was answered".to_owned(), true));
@@ -142,8 +160,7 @@ impl Engine {
 
     fn turn_ended(&mut self, event: &TurnEnded) -> Applied {
         let turn = self.running.remove(&event.turn).ok_or(Impossible)?;
-        let known = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
-        self.purse.settle(event.turn, known, event.cost.amount().is_some() && !turn.unknown_cost);
+        self.purse.settle(event.turn, event.cost.amount());
         let (shares, release) = self.policy(turn.seat).ok_or(Impossible)?;
         let said = event.item.filter(|_| event.outcome == Outcome::Completed);
         match (said, shares) {
@@ -313,7 +330,6 @@ impl RunningTurn {
             interrupted: false,
             calls: Vec::new(),
             spent: Usd::ZERO,
-            unknown_cost: false,
             shared: Vec::new(),
         }
     }

@@ -4,7 +4,7 @@ use super::{
     Engine,
     state::{Asked, Opened, Share},
 };
-use crate::Audience;
+use crate::{Audience, Coalesce};
 use party_core::{
     BudgetReserved, CloseReason, Command, Delivered, How, Interrupted, Item, ItemId, NewRecord, Op, Queued,
     QueuedInvocation, Refused, SeatId, ThreadId, Usd,
@@ -101,7 +101,9 @@ impl Engine {
         let may_react = |seat: SeatId, intent: &str| {
             let used = self.wave.reactions.get(&seat).copied().unwrap_or(0);
             let waits = self.queue.iter().any(|waiting| waiting.seat == seat && waiting.intent == intent);
-            used < limit || waits
+            let merges =
+                opened.format.intents.get(intent).is_some_and(|intent| intent.coalesce != Coalesce::Keep);
+            used < limit || (waits && merges)
         };
         let others = opened.seats().filter(|(id, _)| *id != share.seat && !self.stopping);
         others

@@ -37,6 +37,7 @@ pub struct Engine {
     head: Offset,
     now: Timestamp,
     impossible: u64,
+    unsupported: Option<String>,
     opened: Option<Opened>,
     inbox: VecDeque<Input>,
     stopping: bool,
@@ -66,6 +67,7 @@ impl Engine {
             head: Offset::START,
             now: Timestamp::default(),
             impossible: 0,
+            unsupported: None,
             opened: None,
             inbox: VecDeque::new(),
             stopping: false,
@@ -96,6 +98,12 @@ impl Engine {
     /// How many records could not be; more than none closes the session as corrupt.
     pub const fn impossible(&self) -> u64 {
         self.impossible
+    }
+
+    /// Why this version cannot drive the session: a newer one wrote it. Nothing is decided then, and
+    /// nothing may be written.
+    pub fn unsupported(&self) -> Option<&str> {
+        self.unsupported.as_deref()
     }
 
     /// Why the session is over, once it is.
@@ -151,7 +159,7 @@ impl Engine {
             return;
         }
         self.head = record.offset;
-        if self.closed.is_some() {
+        if self.closed.is_some() || self.unsupported.is_some() {
             return;
         }
         match record.class {
@@ -164,7 +172,7 @@ impl Engine {
     /// What follows from the state now; empty when nothing does. The caller applies the records at
     /// the next offsets and asks again. Their times are engine time; a driver may set later ones.
     pub fn decide(&self) -> Vec<NewRecord> {
-        if self.closed.is_some() || self.head == Offset::START {
+        if self.closed.is_some() || self.unsupported.is_some() || self.head == Offset::START {
             return Vec::new();
         }
         let opened = match &self.opened {

@@ -57,11 +57,20 @@ impl Purse {
         self.turns.insert(turn, amount);
     }
 
-    /// A turn ended and cost `known`; where that is not all that is known of it, its whole
-    /// reservation counts as spent.
-    pub(super) fn settle(&mut self, turn: TurnId, known: Usd, is_all: bool) {
+    /// An attempt ended and its turn goes on. A known cost comes out of what the turn has set aside;
+    /// an unknown one counts as all of that, beside what the next attempt may spend.
+    pub(super) fn charge(&mut self, turn: TurnId, cost: Option<Usd>) {
+        let reserved = self.turns.get(&turn).copied();
+        self.spent = self.spent.saturating_add(cost.or(reserved).unwrap_or_default());
+        if let (Some(cost), Some(reserved)) = (cost, self.turns.get_mut(&turn)) {
+            *reserved = reserved.saturating_sub(cost);
+        }
+    }
+
+    /// A turn ended. Where the cost of its last attempt is unknown, what it still had set aside
+    /// counts as spent.
+    pub(super) fn settle(&mut self, turn: TurnId, cost: Option<Usd>) {
         let reserved = self.turns.remove(&turn).unwrap_or_default();
-        let charged = if is_all { known } else { known.max(reserved) };
-        self.spent = self.spent.saturating_add(charged);
+        self.spent = self.spent.saturating_add(cost.unwrap_or(reserved));
     }
 }

@@ -91,8 +91,6 @@ pub struct RunningTurn {
     pub calls: Vec<ToolRecord>,
     /// What its ended attempts cost, as far as known.
     pub(super) spent: Usd,
-    /// Whether the cost of an ended attempt is unknown.
-    pub(super) unknown_cost: bool,
     /// What it shared through a tool, oldest first.
     pub(super) shared: Vec<ItemId>,
 }

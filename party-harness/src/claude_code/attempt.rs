@@ -6,7 +6,7 @@ use super::{
     launch::{Message, Start},
 };
 use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
-use party_core::{MessageRole, ModelMessage, Sent, Usd, from_tag};
+use party_core::{Sent, Usd, as_one_prompt};
 
 /// How many sessions of a seat may be found in use before a turn gives up.
 const MOST_LAUNCHES: u32 = 16;
@@ -73,8 +73,8 @@ impl Attempt {
     pub(super) async fn message(&self, spec: &RuntimeSpec, request: &TurnRequest) -> Result<Message> {
         let id = Some(message_id(spec, request.key.turn));
         let message = match self.say {
-            Say::Delta => Message { text: compose(&request.delta, &spec.agent), id },
-            Say::Full => Message { text: compose(&request.full.load().await?, &spec.agent), id },
+            Say::Delta => Message { text: as_one_prompt(&request.delta), id },
+            Say::Full => Message { text: as_one_prompt(&request.full.load().await?), id },
             Say::Continuation => {
                 Message { text: request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned()), id: None }
             }
@@ -94,13 +94,4 @@ impl Attempt {
         let id = verdict.session.clone().or(kept)?;
         Some(Token::new(place.clone(), id, self.n, verdict.total))
     }
-}
-
-/// Messages as one text. What the agent said itself in an earlier session is told by its name.
-fn compose(messages: &[ModelMessage], agent: &str) -> String {
-    let texts = messages.iter().map(|message| match message.role {
-        MessageRole::User => message.text(),
-        MessageRole::Assistant => format!("{}\n{}", from_tag(agent), message.text()),
-    });
-    texts.collect::<Vec<_>>().join("\n\n")
 }

@@ -113,7 +113,7 @@ impl Run {
     async fn one(&self, launched: Launched) -> Verdict {
         let Launched { attempt, mut running, token, pipes, stdin, decoder } = launched;
         let (progress, seen) = watch::channel(Progress::Working);
-        let (gone, read) = (CancellationToken::new(), CancellationToken::new());
+        let [gone, read, heard] = std::array::from_fn(|_| CancellationToken::new());
         let tail = Mutex::new(Vec::new());
         let pump = async {
             let decoder = self.pump(&attempt, pipes.stdout, decoder, progress, &gone).await;
@@ -129,11 +129,15 @@ impl Run {
                 running.gone();
             }
             drop(token);
-            let _ = timeout(DRAIN, read.cancelled()).await;
+            let _ = timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) }).await;
             gone.cancel();
             Exit { code, signal, stderr: String::new(), interrupted }
         };
-        let others = async { tokio::join!(write_all(pipes.stdin, &stdin), drain(pipes.stderr, &tail)) };
+        let hear = async {
+            drain(pipes.stderr, &tail).await;
+            heard.cancel();
+        };
+        let others = async { tokio::join!(write_all(pipes.stdin, &stdin), hear) };
         let others = async {
             tokio::select! { _ = others => {}, () = gone.cancelled() => {} }
         };

@@ -177,7 +177,7 @@ impl Run {
         if self.ended {
             return None;
         }
-        let mut act = self.acts.pop_front()?;
+        let act = self.acts.pop_front()?;
         if let Act::Hang = act {
             self.place.leave();
             self.stop.cancelled().await;
@@ -187,7 +187,8 @@ impl Run {
             if !self.place.reach(ms, &self.stop).await {
                 return Some(self.end(Outcome::Cancelled, None, None));
             }
-            act = self.acts.pop_front()?;
+            let done = *self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            return Some(TurnEvent::Started { token: token(done), sent: Sent::Delta });
         }
         Some(self.perform(act).await)
     }

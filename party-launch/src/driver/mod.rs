@@ -13,6 +13,7 @@ use crate::{Error, Result, lease::Held, log::Log, mcp::McpServer, request::Reque
 use futures::future::join_all;
 use party_bus::Watch;
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
+use party_formats::Engine;
 use party_harness::ToolPort;
 use std::{collections::BTreeMap, sync::Arc};
 use tokio::{
@@ -32,12 +33,13 @@ pub(crate) struct Status {
     /// The driver is gone; with an error where it failed.
     pub(crate) over: bool,
     pub(crate) error: Option<Arc<Error>>,
+    /// The engine as the driver left it.
+    pub(crate) state: Option<Arc<Engine>>,
 }
 
 /// What a driver is made of.
 pub(crate) struct Parts {
     pub(crate) log: Log,
-    pub(crate) held: Held,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
     pub(crate) requests: (mpsc::Sender<Request>, mpsc::Receiver<Request>),
@@ -47,7 +49,6 @@ pub(crate) struct Parts {
 
 pub(crate) struct Driver {
     log: Log,
-    held: Held,
     seats: Vec<Arc<SeatRuntime>>,
     mcp: Option<Arc<McpServer>>,
     port: Arc<dyn ToolPort>,
@@ -57,6 +58,8 @@ pub(crate) struct Driver {
     drain: CancellationToken,
     running: BTreeMap<TurnId, Running>,
     tasks: JoinSet<()>,
+    /// Runtime sessions that are of no more use, and are being closed.
+    closing: JoinSet<()>,
 }
 
 impl Driver {
@@ -64,7 +67,6 @@ impl Driver {
         let (outbox, inbox) = parts.requests;
         Self {
             log: parts.log,
-            held: parts.held,
             seats: parts.seats,
             mcp: parts.mcp,
             port: Arc::new(tools::Port(outbox.downgrade())),
@@ -74,40 +76,49 @@ impl Driver {
             drain: parts.drain,
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
+            closing: JoinSet::new(),
         }
     }
 
-    /// Drives the session until it closes, is drained, or fails; then lets it go.
-    pub(crate) async fn run(mut self) {
-        let outcome = self.drive().await;
+    /// Drives the session until it closes, is drained, fails, or loses its lease; then lets it go.
+    pub(crate) async fn run(mut self, mut held: Held) {
+        let outcome = tokio::select! {
+            biased;
+            // Whatever the driver waits for: another may have the session.
+            error = held.lost() => Err(error),
+            outcome = self.drive() => outcome,
+        };
         self.tasks.shutdown().await;
         join_all(self.seats.iter().map(|seat| seat.close())).await;
-        self.held.release().await;
+        while self.closing.join_next().await.is_some() {}
+        held.release().await;
+        self.tell_status();
         self.status.send_modify(|status| {
             status.over = true;
             status.error = outcome.err().map(Arc::new);
+            status.state = Some(Arc::new(self.log.engine.clone()));
         });
     }
 
     async fn drive(&mut self) -> Result<()> {
-        // A crash between an input and the decision on it leaves something to decide.
-        self.log.commit(Vec::new()).await?;
         loop {
+            // An input that came while something else was written waits for its decision.
+            if !self.log.engine.decide().is_empty() {
+                self.log.commit(Vec::new()).await?;
+            }
             self.start_effects();
             self.tell_status();
             if self.log.engine.closed().is_some() {
                 return Ok(());
             }
-            let (bus, watch) = (
-                Arc::clone(&self.log.bus),
-                Watch { session: self.log.session(), after: self.log.engine.head() },
-            );
+            let watch = Watch { session: self.log.session(), after: self.log.engine.head() };
+            let bus = Arc::clone(&self.log.bus);
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => return Ok(()),
-                error = self.held.lost() => return Err(error),
                 Some(request) = self.inbox.recv() => self.handle(request).await?,
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
+                Some(_) = self.closing.join_next() => {}
                 head = bus.changed(watch) => self.head_moved(head).await?,
             }
         }
@@ -118,6 +129,10 @@ impl Driver {
             Request::Input { record, reply } => self.input(record, reply).await,
             Request::Event { key, event } => self.turn_event(key, event).await,
             Request::Tool { call, reply } => self.tool_call(call, reply).await,
+            Request::State { reply } => {
+                let _ = reply.send(self.log.engine.clone());
+                Ok(())
+            }
         }
     }
 
@@ -126,6 +141,8 @@ impl Driver {
         // A handle that no longer waits does not need the answer.
         match committed {
             Ok(_) => {
+                // Whoever asks then finds the session as the input has left it.
+                self.tell_status();
                 let _ = reply.send(Ok(()));
                 Ok(())
             }
@@ -141,7 +158,6 @@ impl Driver {
     async fn head_moved(&mut self, head: Result<Offset, party_bus::Error>) -> Result<()> {
         if head? > self.log.engine.head() {
             self.log.catch_up().await?;
-            self.log.commit(Vec::new()).await?;
         }
         Ok(())
     }

@@ -75,7 +75,6 @@ impl Driver {
         let seat = self.seats.get(usize::from(running.seat.0))?;
         let intent = engine.intent(running)?;
         let bound = engine.binding(running.seat).filter(|bound| !bound.token.is_null());
-        let has_message = bound.is_some_and(|bound| bound.seen == turn);
         let group = alongside.get(&seat.harness.info().name);
         Some(Attempt {
             key: TurnKey { session: self.log.session(), turn, attempt: running.attempt },
@@ -88,7 +87,7 @@ impl Driver {
                 framing: engine.framing(running),
             },
             seen: bound.map_or(Offset::START, |bound| bound.seen.0),
-            continuation: (running.attempt > 1 && has_message).then(|| continuation(running)),
+            continuation: (running.attempt > 1).then(|| continuation(running)),
             tools: intent.tools.iter().filter_map(|name| tool_spec(name)).collect(),
             limit: running.budget_left(),
             timeout: Duration::from_secs(intent.timeout_secs.into()),
@@ -109,8 +108,10 @@ impl Driver {
             TurnEvent::Ended(end) => self.turn_ended(key, end).await,
             TurnEvent::Started { token, .. } => {
                 let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
-                self.seats[usize::from(seat.0)].bind(Some(token.clone())).await;
-                self.log.note(bound(seat, Some(token), key.turn)).await
+                drop(self.seats[usize::from(seat.0)].bind(Some(token.clone())).await);
+                // Whether it has seen this turn's message is known only when the turn ends.
+                let seen = self.log.engine.binding(seat).map_or(TurnId(Offset::START), |bound| bound.seen);
+                self.log.note(bound(seat, Some(token), seen).in_turn(key.turn)).await
             }
             event => {
                 let event = serde_json::to_value(&event).unwrap_or(Value::Null);
@@ -123,7 +124,10 @@ impl Driver {
     async fn turn_ended(&mut self, key: TurnKey, end: TurnEnd) -> Result<()> {
         let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
         let runtime = Arc::clone(&self.seats[usize::from(seat.0)]);
-        runtime.bind(end.token.clone()).await;
+        if let Some(old) = runtime.bind(end.token.clone()).await {
+            // Its process may take its time to end; the driver waits for it when it lets go.
+            self.closing.spawn(async move { drop(old.close().await) });
+        }
         let records = vec![bound(seat, end.token.clone(), key.turn), self.report(key, seat, end)];
         self.log.commit(records).await?;
         self.running.remove(&key.turn);

@@ -15,7 +15,13 @@ pub(crate) const PERSONAS: [&str; 4] = ["Mary", "John", "Winston", "James"];
 /// Each persona has its own time and words in each round; Maat judges.
 pub(crate) fn script() -> Script {
     let steps = |name: &str, ms: u64| {
-        [1, 2, 3].map(|round| Step { cost_usd: 0.01, ..Step::say(ms, format!("{name} in round {round}")) })
+        let says = [
+            format!("{name} in round 1"),
+            // What it was sent is in its words, so that a wrong delta shows.
+            format!("{name} in round 2, having read: {{question}}"),
+            format!("{name} in round 3, having read: {{question}}"),
+        ];
+        says.map(|text| Step { cost_usd: 0.01, ..Step::say(ms, text) })
     };
     let mut script = Script::default();
     for (name, ms) in PERSONAS.into_iter().zip([12, 6, 18, 9]) {
