@@ -1,1 +1,21 @@
-//! Shared code of the measures.
+//! Measures of Party as ratios, taken in one process and run: to a limit, to a raw peer, or to a
+//! count that has no noise.
+//!
+//! A bench binary measures, hands its [`Row`]s to [`report`], and exits with what that gives. The
+//! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`.
+
+mod forum;
+mod pairs;
+mod party;
+mod peer;
+mod report;
+mod rows;
+mod store;
+
+pub use forum::Forum;
+pub use pairs::{Measured, Pairs, median};
+pub use party::{PERSONAS, council, step_batches, turns};
+pub use peer::Peer;
+pub use report::{Goal, Row, is_bench_run, report, scratch};
+pub use rows::Prepared;
+pub use store::{Driven, peer_of};

@@ -138,6 +138,35 @@ async fn concurrent_writers_share_transactions_and_a_loser_loses_alone() {
     assert_eq!(after.synced_commits - before.synced_commits, commits);
 }
 
+/// The refusal comes after the batch has written something, beside batches that stand.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_refused_batch_nothing_stays_and_its_neighbours_stand() {
+    let (_folder, path) = folder();
+    let bus = open(&path).await;
+    let session = Sample::opened(&bus).await.session;
+    let ann = Author::human("ann");
+    let taken = say(&ann, "first");
+    let brings = |item: &Arc<Item>| note(RecordClass::Input, "messagePosted").with_item(Arc::clone(item));
+    let mut first = input(session, "taken");
+    (first.author, first.records) = (Some(ann.clone()), vec![brings(&taken)]);
+    bus.append(first).await.unwrap();
+    let before = rows(&path);
+    let writers = (0..32).map(|_| {
+        let (bus, ann) = (Arc::clone(&bus), ann.clone());
+        let other = Arc::new(Item::message(taken.id, ann.clone(), taken.created_at, "second"));
+        let mut lost = input(session, "lost");
+        (lost.author, lost.records) = (Some(ann.clone()), vec![brings(&say(&ann, "new")), brings(&other)]);
+        tokio::spawn(async move {
+            let (stands, lost) = tokio::join!(bus.append(input(session, "stands")), bus.append(lost));
+            (stands.is_ok(), lost.unwrap_err().kind())
+        })
+    });
+    for outcome in futures::future::try_join_all(writers).await.unwrap() {
+        assert_eq!(outcome, (true, ErrorKind::ItemConflict));
+    }
+    assert_eq!(rows(&path), [before[0], before[1] + 32, before[2]]);
+}
+
 #[tokio::test]
 async fn only_synced_batches_sync_once_the_store_is_known_to_be_in_use() {
     let (_folder, path) = folder();

@@ -101,18 +101,23 @@ impl Writer {
         let path = Arc::clone(&self.path);
         let conn = self.connection()?;
         let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
-        let synced = begin(conn, wants_sync)?;
-        let appends = group.appends.iter().map(|(write, _)| guarded(conn, &path, || write.run(conn)));
-        let receipts = appends.collect::<Result<Vec<_>, _>>()?;
-        let leases = group.leases.iter().map(|(op, _)| guarded(conn, &path, || lease::run(conn, op)));
-        let leases = leases.collect::<Result<Vec<_>, _>>()?;
+        let mut synced = begin(conn, wants_sync)?;
+        let (receipts, leases) = match group.run_together(conn) {
+            Ok(answers) => answers,
+            Err(failure) if failure.is_fatal() => return Err(failure),
+            Err(_) => {
+                execute(conn, "ROLLBACK")?;
+                synced = begin(conn, wants_sync)?;
+                group.run_apart(conn, &path)?
+            }
+        };
         let wrote = receipts.iter().flatten().any(|receipt| !receipt.repeated)
             || leases.iter().flatten().any(Option::is_some);
         if wants_sync && !wrote && receipts.iter().any(Result::is_ok) {
             // A batch that is there already may have been buffered; only a commit that writes syncs.
             conn.execute("UPDATE store SET clean = clean", [])?;
         }
-        conn.execute_batch("COMMIT")?;
+        execute(conn, "COMMIT")?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
         Ok((receipts, leases))
@@ -165,7 +170,7 @@ fn configure(conn: &Connection) -> rusqlite::Result<()> {
 fn begin(conn: &Connection, synced: bool) -> Result<bool, Failure> {
     let start = |synchronous| -> rusqlite::Result<()> {
         conn.pragma_update(None, "synchronous", synchronous)?;
-        conn.execute_batch("BEGIN IMMEDIATE")
+        execute(conn, "BEGIN IMMEDIATE")
     };
     if synced {
         start("full")?;
@@ -175,7 +180,7 @@ fn begin(conn: &Connection, synced: bool) -> Result<bool, Failure> {
     if !is_clean(conn)? {
         return Ok(false);
     }
-    conn.execute_batch("ROLLBACK")?;
+    execute(conn, "ROLLBACK")?;
     start("full")?;
     conn.execute("UPDATE store SET clean = 0, boot = ?1", [process::boot()])?;
     Ok(true)
@@ -185,6 +190,11 @@ fn is_clean(conn: &Connection) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT clean FROM store")?.query_row([], |row| row.get(0))
 }
 
+/// Executes a statement that is prepared once.
+fn execute(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
+}
+
 /// Does one piece of work so that its refusal undoes it alone; fails where the whole transaction is
 /// lost.
 fn guarded<T>(
@@ -192,16 +202,16 @@ fn guarded<T>(
     path: &Path,
     work: impl FnOnce() -> Result<T, Failure>,
 ) -> Result<Result<T>, Failure> {
-    conn.prepare_cached("SAVEPOINT work")?.execute([])?;
+    execute(conn, "SAVEPOINT work")?;
     let outcome = match work() {
         Ok(done) => Ok(done),
         Err(failure) if failure.is_fatal() => return Err(failure),
         Err(failure) => {
-            conn.prepare_cached("ROLLBACK TO work")?.execute([])?;
+            execute(conn, "ROLLBACK TO work")?;
             Err(failure.into_error("write to", path))
         }
     };
-    conn.prepare_cached("RELEASE work")?.execute([])?;
+    execute(conn, "RELEASE work")?;
     Ok(outcome)
 }
 
@@ -227,6 +237,23 @@ impl Group {
             Job::Close(reply) => return Some(reply),
         }
         None
+    }
+
+    /// Does all of it, and stops where a piece is refused. A savepoint for each piece would have
+    /// SQLite copy every page that the piece changes, so they are for groups that need them.
+    fn run_together(&self, conn: &Connection) -> Result<Answers, Failure> {
+        let appends = self.appends.iter().map(|(write, _)| write.run(conn).map(Ok));
+        let receipts = appends.collect::<Result<Vec<_>, _>>()?;
+        let leases = self.leases.iter().map(|(op, _)| lease::run(conn, op).map(Ok));
+        Ok((receipts, leases.collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Does all of it but what is refused.
+    fn run_apart(&self, conn: &Connection, path: &Path) -> Result<Answers, Failure> {
+        let appends = self.appends.iter().map(|(write, _)| guarded(conn, path, || write.run(conn)));
+        let receipts = appends.collect::<Result<Vec<_>, _>>()?;
+        let leases = self.leases.iter().map(|(op, _)| guarded(conn, path, || lease::run(conn, op)));
+        Ok((receipts, leases.collect::<Result<Vec<_>, _>>()?))
     }
 
     fn is_full(&self) -> bool {
