@@ -167,7 +167,7 @@ pub struct RuntimeBound {
     pub seat: SeatId,
     /// The runtime's own name of the session, with the host, home and folder it belongs to.
     pub token: Value,
-    /// The last turn that this runtime session has seen; later entries are its next delta.
+    /// The last turn that this runtime session has answered; later entries are its next delta.
     pub seen: TurnId,
 }
 

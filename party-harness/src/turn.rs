@@ -34,11 +34,12 @@ pub trait FullView: fmt::Debug + Send + Sync + 'static {
 pub struct TurnRequest {
     /// The turn and attempt.
     pub key: TurnKey,
-    /// What came since this runtime session's last turn: for one that remembers.
+    /// What came since the last turn that this runtime session answered: for one that remembers. A
+    /// later attempt is given it again.
     pub delta: Vec<ModelMessage>,
     /// The whole view: for one that is fresh.
     pub full: Arc<dyn FullView>,
-    /// For a later attempt in a runtime session that has the message already: how to go on.
+    /// How to go on, for a later attempt in a runtime session that turns out to have the message.
     pub continuation: Option<String>,
     /// The tools of this turn; no others are offered.
     pub tools: Vec<ToolSpec>,

@@ -25,7 +25,7 @@ pub(crate) struct Attempt {
     pub(crate) key: TurnKey,
     pub(crate) seat: Arc<SeatRuntime>,
     pub(crate) view: View,
-    /// What the runtime session has seen before.
+    /// How far the runtime session has seen the thread for sure.
     pub(crate) seen: Offset,
     pub(crate) continuation: Option<String>,
     pub(crate) tools: Vec<ToolSpec>,

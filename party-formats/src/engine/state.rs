@@ -61,7 +61,7 @@ pub(super) struct Waiting {
 pub struct Bound {
     /// The runtime's token.
     pub token: Value,
-    /// The last turn that it has seen.
+    /// The last turn that it has answered.
     pub seen: TurnId,
 }
 

@@ -36,7 +36,8 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// The first launch. A later attempt sends the same message again under the same id: only the
-    /// runtime knows whether the message came through before the crash, and it takes an id once.
+    /// runtime knows whether the message came through before the crash. It answers an id once; a
+    /// message that it has and has not answered stands in its history twice then.
     pub(super) fn first(spec: &RuntimeSpec, token: Option<&Token>, n: u32, request: &TurnRequest) -> Self {
         let (start, n, carried, say) = match token {
             Some(token) => (Start::Resume(token.id.clone()), token.n, token.total, Say::Delta),

@@ -8,15 +8,19 @@ use crate::{
     view::View,
 };
 use party_core::{
-    Author, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Traced, TurnEnded, TurnId,
+    Author, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
+    TurnEnded, TurnId,
 };
-use party_formats::{Effect, RunningTurn, engine_tool};
+use party_formats::{Effect, Engine, RunningTurn, engine_tool};
 use party_harness::{ResumeToken, ToolSpec, TurnEnd, TurnEvent, TurnKey};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::{Id, JoinError};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
+
+/// What a fresh runtime session has seen.
+const NOTHING: TurnId = TurnId(Offset::START);
 
 /// An attempt that runs in this process.
 pub(super) struct Running {
@@ -74,7 +78,6 @@ impl Driver {
         let running = engine.turn(turn)?;
         let seat = self.seats.get(usize::from(running.seat.0))?;
         let intent = engine.intent(running)?;
-        let bound = engine.binding(running.seat).filter(|bound| !bound.token.is_null());
         let group = alongside.get(&seat.harness.info().name);
         Some(Attempt {
             key: TurnKey { session: self.log.session(), turn, attempt: running.attempt },
@@ -84,9 +87,9 @@ impl Driver {
                 thread: engine.seat(running.seat)?.thread,
                 reader: engine.reader(running)?,
                 up_to: running.visible_up_to,
-                framing: engine.framing(running),
+                framing: framing(engine, running),
             },
-            seen: bound.map_or(Offset::START, |bound| bound.seen.0),
+            seen: self.seen(running.seat).0,
             continuation: (running.attempt > 1).then(|| continuation(running)),
             tools: intent.tools.iter().filter_map(|name| tool_spec(name)).collect(),
             limit: running.budget_left(),
@@ -106,11 +109,11 @@ impl Driver {
         }
         match event {
             TurnEvent::Ended(end) => self.turn_ended(key, end).await,
-            TurnEvent::Started { token, .. } => {
+            TurnEvent::Started { token, sent } => {
                 let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
                 drop(self.seats[usize::from(seat.0)].bind(Some(token.clone())).await);
-                // Whether it has seen this turn's message is known only when the turn ends.
-                let seen = self.log.engine.binding(seat).map_or(TurnId(Offset::START), |bound| bound.seen);
+                // What it is sent now may be lost with it, and counts when it has answered.
+                let seen = if sent == Sent::Delta { self.seen(seat) } else { NOTHING };
                 self.log.note(bound(seat, Some(token), seen).in_turn(key.turn)).await
             }
             event => {
@@ -128,10 +131,21 @@ impl Driver {
             // Its process may take its time to end; the driver waits for it when it lets go.
             self.closing.spawn(async move { drop(old.close().await) });
         }
-        let records = vec![bound(seat, end.token.clone(), key.turn), self.report(key, seat, end)];
+        let seen = match end.outcome {
+            Outcome::Completed | Outcome::Empty => key.turn,
+            Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost => self.seen(seat),
+        };
+        let bound = bound(seat, end.token.clone(), seen).in_turn(key.turn);
+        let records = vec![bound, self.report(key, seat, end)];
         self.log.commit(records).await?;
         self.running.remove(&key.turn);
         Ok(())
+    }
+
+    /// The last turn that the seat's runtime session has answered.
+    fn seen(&self, seat: SeatId) -> TurnId {
+        let bound = self.log.engine.binding(seat).filter(|bound| !bound.token.is_null());
+        bound.map_or(NOTHING, |bound| bound.seen)
     }
 
     fn report(&self, key: TurnKey, seat: SeatId, end: TurnEnd) -> NewRecord {
@@ -175,7 +189,7 @@ impl Driver {
 
 fn bound(seat: SeatId, token: Option<ResumeToken>, seen: TurnId) -> NewRecord {
     let token = token.map_or(Value::Null, |token| token.0);
-    NewRecord::new(now(), &RuntimeBound { seat, token, seen }.into()).in_turn(seen)
+    NewRecord::new(now(), &RuntimeBound { seat, token, seen }.into())
 }
 
 fn tool_spec(name: &str) -> Option<ToolSpec> {
@@ -186,8 +200,26 @@ fn tool_spec(name: &str) -> Option<ToolSpec> {
 
 /// What a runtime session that has the message already is told after a lost attempt.
 fn continuation(turn: &RunningTurn) -> String {
-    let mut text =
-        "Your turn was interrupted before it ended. Go on where you were and finish it.".to_owned();
+    format!(
+        "Your turn was interrupted before it ended. Go on where you were and finish it.{}",
+        answered_calls(turn)
+    )
+}
+
+/// The instruction; behind it what the calls of lost attempts were answered, since the runtime may have
+/// lost the calls and be sent the message again.
+fn framing(engine: &Engine, turn: &RunningTurn) -> Option<Framing> {
+    let (framing, calls) = (engine.framing(turn), answered_calls(turn));
+    if calls.is_empty() {
+        return framing;
+    }
+    let instruction = framing.as_ref().map_or("", Framing::text);
+    Some(Framing::new(format!("{instruction}\n\nYou began this turn before, and were interrupted.{calls}")))
+}
+
+/// A line for each call of an earlier attempt that was answered.
+fn answered_calls(turn: &RunningTurn) -> String {
+    let mut text = String::new();
     for call in turn.calls.iter().filter(|call| call.attempt < turn.attempt) {
         if let Some((answer, _)) = &call.answer {
             text.push_str(&format!(
