@@ -14,7 +14,11 @@ use party_core::{
 };
 use party_formats::{ENGINE_VERSION, Engine, Format, Member, check, check_budget};
 use party_harness::{Harness, ResumeToken, ToolDoor};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -167,6 +171,7 @@ impl PartyBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
+    /// [`ErrorKind::Harness`] where a runtime of its seats is not there,
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {
@@ -181,10 +186,27 @@ impl PartyBuilder {
             return Ok(Party::closed(self.bus, session, &engine));
         }
         let lease = self.acquire(session).await?;
+        if let Err(error) = self.probe(&engine).await {
+            let (session, fencing_token) = (lease.session, lease.fencing_token);
+            self.bus.lease(LeaseOp::Release { session, fencing_token }).await?;
+            return Err(error);
+        }
         // The last driver may have written until its lease went over to us.
         let engine = fold(self.bus.as_ref(), session).await?;
         let log = Log::new(Arc::clone(&self.bus), engine, self.author.clone(), lease);
         self.drive(log, true).await
+    }
+
+    /// Without its runtimes a session would go on with everybody absent, and that cannot be undone.
+    async fn probe(&self, engine: &Engine) -> Result<()> {
+        let names: BTreeSet<&String> = engine.seats().iter().map(|seat| &seat.harness).collect();
+        for harness in names.into_iter().filter_map(|name| self.harnesses.get(name)) {
+            harness.probe().await.map_err(|error| {
+                let context = format!("harness `{}` cannot run", harness.info().name);
+                Error::caused(ErrorKind::Harness, context, error)
+            })?;
+        }
+        Ok(())
     }
 
     async fn drive(self, mut log: Log, resumed: bool) -> Result<Party> {
