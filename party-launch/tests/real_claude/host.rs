@@ -11,6 +11,7 @@ use party_launch::{
     harness::claude_code::ClaudeCode,
 };
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -32,11 +33,11 @@ pub(crate) async fn bus(root: &Path) -> SqliteBus {
 }
 
 pub(crate) fn builder(root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
-    let mut env = claude_env(&home(root), url);
-    env.push(("CLAUDE_CODE_MAX_RETRIES".into(), "1".into()));
+    let mut env: BTreeMap<String, String> = claude_env(&home(root), url).into_iter().collect();
+    env.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
     Party::builder(bus)
-        .harness(ClaudeCode::new(claude_binary()))
-        .environment(env.into_iter().collect())
+        .harness(ClaudeCode::new(claude_binary()).env(env.clone()))
+        .environment(env)
         .folder(root.join("seats"))
 }
 

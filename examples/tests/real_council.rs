@@ -1,0 +1,124 @@
+//! The council on the real `claude`, as a user runs it: killed once, and resumed.
+#![expect(clippy::unwrap_used, reason = "test code")]
+
+mod common;
+
+use common::{Place, said, stderr};
+use std::{
+    collections::BTreeSet,
+    process::{Command, Output, Stdio},
+};
+use test_support::{FakeAnthropic, Gate, ModelTurn, Scenario, claude_binary, claude_env};
+use tokio::task::spawn_blocking;
+
+const QUESTION: &str = "Should we adopt JSONL as our log format?";
+const PERSONAS: [&str; 4] = ["Mary", "John", "Winston", "James"];
+
+fn called(name: &str) -> String {
+    format!("Your name is {name}.")
+}
+
+fn opinion(name: &str, round: u32) -> String {
+    format!("{name} thinks so in round {round}.")
+}
+
+fn speaks(name: &str, round: u32) -> ModelTurn {
+    ModelTurn::text(opinion(name, round)).when(called(name)).when(format!("Round {round} of 2"))
+}
+
+/// James answers his second question only when `slow` lets him.
+fn scenario(slow: Option<&Gate>) -> Scenario {
+    let mut scenario = Scenario::new().turn(ModelTurn::text("Settled.").when(called("Maat"))).count_side();
+    for name in PERSONAS {
+        let gate = slow.filter(|_| name == "James").cloned();
+        scenario = scenario.turn(speaks(name, 2).with(|turn| turn.gate = gate)).turn(speaks(name, 1));
+    }
+    scenario.default_turn(ModelTurn::error(400, "invalid_request_error", "nobody is to be asked this"))
+}
+
+/// A council whose agents may see what they need to reach the fake, by name.
+fn council(place: &Place, fake: &FakeAnthropic, args: &[&str]) -> Command {
+    let mut command = place.council(args);
+    let mut env = claude_env(&place.path("."), fake.base_url());
+    env.push(("CLAUDE_CODE_MAX_RETRIES".into(), "1".into()));
+    let names: Vec<&str> = env.iter().map(|(name, _)| name.as_str()).collect();
+    command.arg("--pass-env").arg(names.join(",")).arg("--claude-bin").arg(claude_binary());
+    command.envs(env.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+async fn run(mut command: Command) -> Output {
+    spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// How often a seat's model was asked.
+fn asked(fake: &FakeAnthropic, name: &str) -> usize {
+    let requests = fake.model_requests();
+    requests.iter().filter(|request| request["body"]["system"].to_string().contains(&called(name))).count()
+}
+
+#[tokio::test]
+async fn a051_a054_a201_two_rounds_on_claude_killed_once_and_resumed() {
+    let (place, slow) = (Place::new(), Gate::new());
+    let fake = FakeAnthropic::start(scenario(Some(&slow))).await;
+    let mut command = council(&place, &fake, &[QUESTION, "--harness", "claude", "--rounds", "2"]);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    // All have asked, so that no orphan asks later.
+    fake.wait_for_model_requests(8).await;
+    slow.arrived().await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let session = place.sessions().remove(0);
+    let finished = ended(&place, &session);
+    let before = PERSONAS.map(|name| asked(&fake, name));
+
+    // Without its runtime a session is not spoiled by a council of absent personas.
+    let missing = place.council(&["--resume", &session, "--claude-bin", "./none"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+    assert!(stderr(&missing).contains("install Claude Code"), "{}", said(&missing));
+
+    fake.set(scenario(None));
+    let resumed = run(council(&place, &fake, &["--resume", &session])).await;
+    assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
+    let shown = String::from_utf8(resumed.stdout.clone()).unwrap();
+    let mut expected = vec![QUESTION.to_owned()];
+    expected.extend([1, 2].iter().flat_map(|round| PERSONAS.map(|name| opinion(name, *round))));
+    expected.push("Settled.".into());
+    let order: Vec<usize> = expected
+        .iter()
+        .map(|text| shown.find(text).unwrap_or_else(|| panic!("{text}: {}", said(&resumed))))
+        .collect();
+    assert!(order.is_sorted(), "{shown}");
+    for (index, name) in PERSONAS.into_iter().enumerate() {
+        let again = usize::from(!finished.contains(&(index as u64, 2)));
+        assert_eq!((before[index], asked(&fake, name)), (2, again), "{name}: {finished:?}");
+    }
+    assert!(stderr(&resumed).contains("ended: finished"), "{}", said(&resumed));
+    assert_eq!(living(&place), BTreeSet::new());
+    // Once it is over, no claude is needed to see it.
+    let again = place.council(&["--resume", &session]).output().unwrap();
+    assert_eq!(again.stdout, resumed.stdout);
+}
+
+/// The turns that have ended: seat and round.
+fn ended(place: &Place, session: &str) -> BTreeSet<(u64, u64)> {
+    let records = place.records(session);
+    let of_turn = |offset: &serde_json::Value| {
+        let started = records.iter().find(|record| record["offset"] == *offset).unwrap();
+        (started["body"]["seat"].as_u64().unwrap(), started["body"]["round"].as_u64().unwrap())
+    };
+    let ends = records.iter().filter(|record| record["kind"] == "turnEnded");
+    ends.map(|record| of_turn(&record["body"]["turn"])).collect()
+}
+
+/// The processes whose home is this place.
+fn living(place: &Place) -> BTreeSet<i32> {
+    let home = format!("HOME={}", place.path(".").display());
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let is_here = |pid: &i32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
+    };
+    pids.filter(is_here).collect()
+}
