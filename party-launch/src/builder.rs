@@ -117,7 +117,7 @@ impl PartyBuilder {
         }
         let session = SessionId::from_uuid(Uuid::now_v7());
         let genesis = self.genesis(session)?;
-        let names: BTreeSet<String> = self.seats.iter().filter_map(|seat| seat.harness.clone()).collect();
+        let names = self.seats.iter().map(|seat| self.harness_of(seat)).collect::<Result<_>>()?;
         let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
         let mut log = self.log(Engine::new(session), &held);

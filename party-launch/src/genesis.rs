@@ -87,7 +87,7 @@ impl PartyBuilder {
         Ok(opening(opened, items.into_values()))
     }
 
-    fn harness_of(&self, seat: &Seat) -> Result<String> {
+    pub(crate) fn harness_of(&self, seat: &Seat) -> Result<String> {
         let known = || self.harnesses.keys().cloned().collect::<Vec<_>>().join(", ");
         match &seat.harness {
             Some(name) if self.harnesses.contains_key(name) => Ok(name.clone()),
