@@ -69,6 +69,26 @@ fn a072_a_persona_that_fails_is_named_absent_to_the_judge() {
 }
 
 #[test]
+fn a072_a_persona_that_fails_in_a_later_round_is_absent_in_that_round_and_the_judge_is_told() {
+    let mut sim = Sim::open(&Format::council().with_rounds(2).unwrap(), &SEATS, None);
+    sim.post("Q?");
+    sim.say("A", "a1");
+    sim.say("B", "b1");
+    sim.say("A", "a2");
+    sim.fail("B");
+    let absent = [Absence { seat: SeatId(1), reason: AbsenceReason::Failed }];
+    let quiesced = sim.log.iter().rev().find(|record| record.kind == "quiesced").unwrap();
+    let Event::Quiesced(quiesced) = quiesced.event().unwrap() else { panic!("{quiesced:?}") };
+    assert_eq!(
+        (quiesced.round, &quiesced.spoke[..], &quiesced.absent[..]),
+        (2, &[SeatId(0)][..], &absent[..])
+    );
+    assert_eq!(sim.turn_of("J").absent, absent);
+    sim.say("J", "settled");
+    assert_eq!(sim.engine.closed(), Some(CloseReason::Finished));
+}
+
+#[test]
 fn a072_all_absent_closes_below_quorum_without_a_judge() {
     let mut sim = Sim::open(&Format::council(), &SEATS, None);
     sim.post("Q?");

@@ -28,6 +28,10 @@
 //! # }
 //! ```
 //!
+//! Where to look: [`formats::Format`] for roles and rounds, [`harness::scripted`] and
+//! [`harness::claude_code`] for runtimes, [`bus`] for stores (`SqliteBus` with `party-bus`'s feature
+//! `sqlite`), [`Transcript`] for what people read.
+//!
 //! # What happens when
 //! * The host is killed: [`PartyBuilder::resume`] goes on. What was acknowledged stays; an attempt
 //!   that was lost is made again, and a tool call it had made does not take effect twice.

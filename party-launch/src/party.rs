@@ -87,7 +87,9 @@ impl Party {
         self.session
     }
 
-    /// Everything that is said in the feed, from the first message on.
+    /// Everything that is said in the feed, from the first message on. What a seat does not share stays
+    /// in its private thread: in a forum that is all but what goes through the `share` tool. The feed of
+    /// an open session has no end; [`at_rest`](Self::at_rest) tells when nobody has anything to add.
     pub fn feed(&self) -> Feed {
         Feed::new(Arc::clone(&self.bus), self.records())
     }

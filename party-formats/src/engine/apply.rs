@@ -186,14 +186,13 @@ impl Engine {
 
     fn delivered(&mut self, event: &Delivered) -> Applied {
         let Some(seat) = event.by else { return self.message_delivered(event) };
-        self.wave.fresh.retain(|share| share.item != event.item);
-        for shares in self.wave.held.values_mut() {
-            shares.retain(|share| share.item != event.item);
+        // A turn's final text made its seat speak when the turn ended; what a tool shares does so now.
+        if !self.wave.take_share(event.item) {
+            self.wave.speaks(seat);
         }
         if let Some(turn) = event.turn.and_then(|turn| self.running.get_mut(&turn)) {
             turn.shared.push(event.item);
         }
-        self.wave.speaks(seat);
         Ok(())
     }
 

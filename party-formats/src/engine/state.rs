@@ -158,6 +158,19 @@ impl Wave {
         self.absent.remove(&seat);
     }
 
+    /// Whether `item` was a share that waited to be delivered; it waits no more.
+    pub(super) fn take_share(&mut self, item: ItemId) -> bool {
+        let lists = std::iter::once(&mut self.fresh).chain(self.held.values_mut());
+        let mut found = false;
+        for shares in lists {
+            let before = shares.len();
+            shares.retain(|share| share.item != item);
+            found |= shares.len() < before;
+        }
+        self.held.retain(|_, shares| !shares.is_empty());
+        found
+    }
+
     pub(super) fn stays_silent(&mut self, seat: SeatId, reason: AbsenceReason) {
         if !self.spoke.contains(&seat) {
             self.silent.insert(seat, reason);
