@@ -1,0 +1,136 @@
+//! Reports and traces: what the driver says came of a decision.
+
+use crate::{Cost, ItemId, SeatId, TurnId, Usage};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A driver took the session over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct LeaseTaken {
+    /// The driver: host, boot, process.
+    pub owner: String,
+    /// The fencing token of its lease.
+    pub fencing_token: u64,
+}
+
+/// A seat's runtime session can be resumed by this token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct RuntimeBound {
+    /// The seat.
+    pub seat: SeatId,
+    /// The runtime's own name of the session, with the host, home and folder it belongs to.
+    pub token: Value,
+    /// The last turn that this runtime session has answered; later entries are its next delta.
+    pub seen: TurnId,
+}
+
+/// An agent called a tool. Only the tools that the turn's intent lists get this far.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct ToolCalled {
+    /// The turn whose launch carried the call.
+    pub turn: TurnId,
+    /// The attempt at that turn, counted from 1.
+    pub attempt: u32,
+    /// The runtime's id of this call; with the attempt it names the call.
+    pub call: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments as the model gave them.
+    pub arguments: Value,
+}
+
+/// How a turn or an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "the engine must handle every outcome: a forgotten arm must not compile"
+)]
+pub enum Outcome {
+    /// The agent finished.
+    Completed,
+    /// The agent finished without saying anything.
+    Empty,
+    /// The runtime failed.
+    Failed,
+    /// The turn took longer than its intent allows.
+    TimedOut,
+    /// The turn was stopped.
+    Cancelled,
+    /// The driver or the runtime went away while the attempt ran.
+    Lost,
+}
+
+/// An attempt ended without ending its turn; another attempt follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct AttemptEnded {
+    /// The turn.
+    pub turn: TurnId,
+    /// Which attempt at it, counted from 1.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it cost.
+    pub cost: Cost,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What of the conversation a runtime was sent in a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Sent {
+    /// What came since the runtime session's last turn.
+    Delta,
+    /// The whole view.
+    Full,
+}
+
+/// A turn ended. What the agent said last travels as an item in the envelope, and stands in the
+/// seat's private thread; whether others see it is decided by the format's routing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct TurnEnded {
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt that ended it.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What the agent said, where it said something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemId>,
+    /// Tokens of the last attempt.
+    pub usage: Usage,
+    /// Cost of the last attempt.
+    pub cost: Cost,
+    /// Why it ended so, in words, where it did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the runtime was sent.
+    pub sent: Sent,
+}
+
+/// Something a running turn streamed; the engine does not look at it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct Traced {
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt at it.
+    pub attempt: u32,
+    /// What it streamed, as the harness has it.
+    pub event: Value,
+}
