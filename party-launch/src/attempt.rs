@@ -61,7 +61,11 @@ impl Attempt {
     pub(crate) async fn run(self) {
         let end = tokio::select! {
             biased;
-            () = self.interrupt.cancelled() => ended(Outcome::Cancelled, &overdue(Outcome::Cancelled, self.timeout)),
+            () = self.interrupt.cancelled(), if self.interrupt.is_cancelled() => {
+                // Stopped before anything was sent.
+                TurnEnd { cost: Cost::Reported(Usd::ZERO), ..ended(Outcome::Cancelled, "it was stopped") }
+            }
+            () = self.interrupt.cancelled() => ended(Outcome::Cancelled, "it was stopped"),
             begun = timeout(self.timeout, self.begin()) => match begun {
                 Ok(Ok((turn, _admission))) => self.attend(turn).await,
                 Ok(Err(error)) => failed(&error),

@@ -1,7 +1,7 @@
 //! The driver's end of a session's log: speculative steps, committed as one batch each.
 
 use crate::{Error, ErrorKind, Result};
-use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, SessionQuery, Snapshot};
+use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Read, SessionQuery, Snapshot};
 use party_core::{
     Author, BatchId, Command, Commanded, Item, ItemId, MessagePosted, NewRecord, Offset, SessionId, Timestamp,
 };
@@ -124,8 +124,14 @@ pub(crate) async fn fold(bus: &dyn Bus, session: SessionId) -> Result<Engine> {
     let cached = usable.and_then(|snapshot| serde_json::from_slice::<Engine>(&snapshot.state).ok());
     let mut engine =
         cached.filter(|engine| engine.session() == session).unwrap_or_else(|| Engine::new(session));
-    for record in bus.read_to_end(session, engine.head(), Classes::FOLDED).await? {
-        engine.apply(&record);
+    let mut read = Read::new(session, engine.head()).classes(Classes::FOLDED);
+    loop {
+        let page = bus.read(read.clone()).await?;
+        page.entries.iter().for_each(|record| engine.apply(record));
+        if !page.more {
+            break;
+        }
+        read.after = Offset(page.scanned_to);
     }
     if let Some(why) = engine.unsupported() {
         let context = format!("session {session} was written by a newer version: {why}");

@@ -23,6 +23,9 @@ impl ToolPort for Port {
     }
 }
 
+/// So many calls one turn may make; an agent that goes on is refused without a record.
+const MOST_CALLS: usize = 1_000;
+
 impl Driver {
     /// Records the call, decides on it, commits both, and answers then.
     pub(super) async fn tool_call(
@@ -43,6 +46,12 @@ impl Driver {
         };
         // A runtime that lost the connection asks again under the same id.
         if answered(self).is_none() {
+            let calls = self.log.engine.turn(key.turn).map_or(0, |turn| turn.calls.len());
+            if calls >= MOST_CALLS {
+                let _ =
+                    reply.send(ToolReply::error(format!("a turn may call tools {MOST_CALLS} times; end it")));
+                return Ok(());
+            }
             let event =
                 ToolCalled { turn: key.turn, attempt: key.attempt, call: id.clone(), tool: name, arguments };
             self.log.commit(vec![NewRecord::new(now(), &event.into()).in_turn(key.turn)]).await?;
