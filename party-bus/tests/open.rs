@@ -53,6 +53,18 @@ async fn a_new_store_and_its_companions_are_for_the_owner_only() {
 }
 
 #[tokio::test]
+async fn a_store_made_in_an_empty_file_of_looser_mode_is_for_the_owner_only() {
+    let (folder, path) = folder();
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
+    Sample::opened(&bus).await;
+    for (file, _) in contents(folder.path()) {
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
 async fn an_existing_store_only_is_opened_where_none_may_be_made() {
     let (folder, path) = folder();
     let error = SqliteBus::open_existing(&path).await.unwrap_err();
@@ -85,7 +97,10 @@ async fn a_missing_parent_folder_is_named() {
 async fn a_place_where_nothing_may_be_written_is_refused() {
     let path = Path::new("/proc/self/store.db");
     let error = SqliteBus::open(path).await.unwrap_err();
-    assert!(error.to_string().contains("/proc/self"), "{error}");
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::Io, "cannot create /proc/self/store.db")
+    );
 
     let (folder, path) = folder();
     SqliteBus::open(&path).await.unwrap().close().await.unwrap();
@@ -96,6 +111,20 @@ async fn a_place_where_nothing_may_be_written_is_refused() {
     let before = contents(folder.path());
     refused(&path, ErrorKind::Io, "is not writable").await;
     assert_eq!(contents(folder.path()), before);
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_be_read_is_refused_in_plain_words() {
+    let (_folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::File::open(&path).is_ok() {
+        return; // The superuser may read everything.
+    }
+    let error = SqliteBus::open(&path).await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string()), (ErrorKind::Io, format!("cannot read {}", path.display())));
+    let source = std::error::Error::source(&error).unwrap().to_string();
+    assert!(source.contains("ermission denied") && !source.contains("file:"), "{source}");
 }
 
 #[tokio::test]
@@ -136,6 +165,40 @@ async fn a_newer_store_is_recognised_while_its_version_is_only_in_the_log() {
     let newer = Connection::open(&path).unwrap();
     newer.pragma_update(None, "user_version", 7).unwrap();
     refused(&path, ErrorKind::NewerVersion, "newer version of Party").await;
+}
+
+/// As a crash of the newer version leaves it.
+#[tokio::test]
+async fn a_newer_version_in_an_orphaned_log_is_refused_and_left_alone() {
+    let (other, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    let newer = Connection::open(&path).unwrap();
+    newer.pragma_update(None, "user_version", 7).unwrap();
+    let (folder, copy) = folder();
+    for (file, bytes) in contents(other.path()) {
+        fs::write(folder.path().join(file.file_name().unwrap()), bytes).unwrap();
+    }
+    // What the shared memory holds is worked out from the log again, by whoever comes first.
+    let files = || contents(folder.path()).into_iter().filter(|(file, _)| !file.ends_with("store.db-shm"));
+    let before: Vec<_> = files().collect();
+    assert_eq!(before.len(), 2, "store and log");
+    refused(&copy, ErrorKind::NewerVersion, "newer version of Party").await;
+    let link = other.path().join("link.db");
+    std::os::unix::fs::symlink(&copy, &link).unwrap();
+    refused(&link, ErrorKind::NewerVersion, "newer version of Party").await;
+    assert!(files().eq(before), "store or log was changed");
+    assert_eq!(contents(folder.path()).len(), 3);
+}
+
+#[tokio::test]
+async fn a_damaged_store_is_refused_and_nothing_is_left_beside_it() {
+    let (folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    let half = fs::read(&path).unwrap()[..5 * 8192].to_vec();
+    fs::write(&path, half).unwrap();
+    let before = contents(folder.path());
+    refused(&path, ErrorKind::Corrupt, "it is damaged").await;
+    assert!(contents(folder.path()) == before, "the folder was changed");
 }
 
 #[tokio::test]

@@ -31,7 +31,14 @@ impl Failure {
             Self::Sql(error) => {
                 let kind = kind(&error);
                 let why = explain(kind);
-                Error::new(kind, format!("cannot {act} {}: {why}", path.display())).with_source(error)
+                let told = Error::new(kind, format!("cannot {act} {}: {why}", path.display()));
+                match (kind, error) {
+                    // There SQLite has nothing to add.
+                    (ErrorKind::Busy | ErrorKind::Full | ErrorKind::NotAStore, _) => told,
+                    // SQLite's text may name the path again, as it was told it; the code says more.
+                    (ErrorKind::Io, rusqlite::Error::SqliteFailure(code, _)) => told.with_source(code),
+                    (_, error) => told.with_source(error),
+                }
             }
         }
     }

@@ -61,7 +61,8 @@ pub struct Stats {
 }
 
 impl SqliteBus {
-    /// Opens the store at `path`; makes it where there is no file. Its folder must exist.
+    /// Opens the store at `path`; makes it where there is no file, or an empty one, whose mode
+    /// becomes 0600. Its folder must exist. What a crash left half written is finished or undone.
     ///
     /// Cancel-safe: a dropped call may leave a new store behind, which is empty.
     ///

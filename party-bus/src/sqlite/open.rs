@@ -5,13 +5,17 @@ use super::{
     failure::{Failure, kind},
 };
 use crate::{BusInfo, Capabilities, Error, ErrorKind, Result, process};
-use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
+use rustix::fs::{Access, access};
 use std::{
     fmt::Write as _,
-    fs,
-    io::ErrorKind as IoErrorKind,
-    os::unix::{ffi::OsStrExt, fs::OpenOptionsExt},
-    path::Path,
+    fs::{self, Permissions},
+    io::{Error as IoError, ErrorKind as IoErrorKind, Read as _},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt as _, OpenOptionsExt, PermissionsExt as _},
+    },
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
@@ -47,30 +51,46 @@ pub(super) fn open(path: &Path, missing: Missing) -> Result<(Connection, BusInfo
 
 /// Checks what the file is, without changing it; makes an empty one where there is none.
 fn inspect(path: &Path, missing: Missing) -> Result<()> {
-    let not_a_store =
-        |what: &str| Err(Error::new(ErrorKind::NotAStore, format!("{} {what}", path.display())));
+    let trouble = |act: &str, error: IoError| {
+        Err(Error::new(ErrorKind::Io, format!("cannot {act} {}", path.display())).with_source(error))
+    };
     match fs::metadata(path) {
-        Ok(file) if file.is_dir() => not_a_store("is a folder, not a store"),
-        Ok(file) if !file.is_file() => not_a_store("is not a regular file"),
-        Ok(file) if file.len() == 0 && missing == Missing::Refuse => not_a_store("is empty, not a store"),
+        Ok(file) if file.is_dir() => Err(not_a_store(path, "is a folder, not a store")),
+        Ok(file) if !file.is_file() => Err(not_a_store(path, "is not a regular file")),
+        Ok(file) if file.len() == 0 && missing == Missing::Refuse => {
+            Err(not_a_store(path, "is empty, not a store"))
+        }
+        Ok(file) if file.len() == 0 && file.mode() & 0o077 != 0 => {
+            fs::set_permissions(path, Permissions::from_mode(0o600))
+                .or_else(|error| trouble("change the mode of", error))
+        }
         Ok(file) if file.len() == 0 => Ok(()),
-        Ok(file) if file.len() < SMALLEST_PAGE => not_a_store("is not a Party store"),
-        Ok(_) => match identify(path) {
-            Ok((APPLICATION_ID, schema)) => check_schema(path, schema),
-            Ok(_) => not_a_store("is a database of another application"),
-            Err(error) if kind(&error) == ErrorKind::NotAStore => not_a_store("is not a Party store"),
-            Err(error) => Err(Failure::Sql(error).into_error("open", path)),
-        },
+        Ok(file) => {
+            access(path, Access::READ_OK).or_else(|error| trouble("read", error.into()))?;
+            match identify(path) {
+                Ok((APPLICATION_ID, schema)) if file.len() >= SMALLEST_PAGE => check_schema(path, schema),
+                Ok(_) if file.len() >= SMALLEST_PAGE => {
+                    Err(not_a_store(path, "is a database of another application"))
+                }
+                Err(error) if kind(&error) != ErrorKind::NotAStore => {
+                    Err(Failure::Sql(error).into_error("read", path))
+                }
+                _ if was_never_written(path) => Ok(()),
+                _ => Err(not_a_store(path, "is not a Party store")),
+            }
+        }
         Err(error) if error.kind() == IoErrorKind::NotFound => match missing {
             Missing::Create => create(path),
             Missing::Refuse => {
                 Err(Error::new(ErrorKind::NotFound, format!("there is no store at {}", path.display())))
             }
         },
-        Err(error) => {
-            Err(Error::new(ErrorKind::Io, format!("cannot look at {}", path.display())).with_source(error))
-        }
+        Err(error) => trouble("look at", error),
     }
+}
+
+fn not_a_store(path: &Path, what: &str) -> Error {
+    Error::new(ErrorKind::NotAStore, format!("{} {what}", path.display()))
 }
 
 fn check_schema(path: &Path, schema: i32) -> Result<()> {
@@ -83,8 +103,14 @@ fn check_schema(path: &Path, schema: i32) -> Result<()> {
     Err(Error::new(ErrorKind::NewerVersion, why))
 }
 
-/// The application and the schema that the file's header names. An immutable connection reads the
-/// header and nothing else: no lock, no log, no recovery.
+/// The application and the schema that the file's first page names.
+///
+/// After a crash the first page is all of the file that can be relied on: the rest may still be in
+/// the log, or about to be rolled back, and SQLite settles that only once it opens the file for
+/// writing, which a file of somebody else must be spared. So this connection is immutable: no lock,
+/// no log, no recovery; and `WRITABLE_SCHEMA` has it accept a file that is shorter than its first
+/// page says. Reading the bytes without SQLite would do as well, were it not that closing the file
+/// would drop the locks of every other connection that this process has to it.
 fn identify(path: &Path) -> rusqlite::Result<(i32, i32)> {
     let mut uri = String::from("file:");
     for byte in path.as_os_str().as_bytes() {
@@ -93,7 +119,33 @@ fn identify(path: &Path) -> rusqlite::Result<(i32, i32)> {
     uri.push_str("?immutable=1");
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    header(&Connection::open_with_flags(uri, flags)?)
+    let conn = Connection::open_with_flags(uri, flags)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    header(&conn)
+}
+
+/// Whether the file is no database yet only because its first transaction was cut short: it begins
+/// as a database or with zeros, and its journal says that before there was nothing. Nobody else in
+/// this process has such a file open, so closing it drops no locks.
+fn was_never_written(path: &Path) -> bool {
+    let start = |path: &Path, len| {
+        let mut bytes = Vec::new();
+        let read = fs::File::open(path).and_then(|file| file.take(len).read_to_end(&mut bytes));
+        read.map(|_| bytes).unwrap_or_default()
+    };
+    let file = start(path, 16);
+    // The magic number of a journal, two counters, and of how many pages the file was.
+    let journal = start(&beside(path, "-journal"), 20);
+    journal.starts_with(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+        && journal.get(16..20) == Some(&[0; 4])
+        && (b"SQLite format 3\0".starts_with(&file) || file.iter().all(|byte| *byte == 0))
+}
+
+/// The file that SQLite keeps beside `path`, or beside what that links to, under a longer name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 fn header(conn: &Connection) -> rusqlite::Result<(i32, i32)> {
@@ -106,9 +158,10 @@ fn create(path: &Path) -> Result<()> {
     match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == IoErrorKind::NotFound => {
+        // Some file systems say so too of a folder where nothing can be made.
+        Err(error) if error.kind() == IoErrorKind::NotFound && !path.parent().is_some_and(Path::is_dir) => {
             let folder = path.parent().unwrap_or(path).display();
-            Err(Error::new(ErrorKind::NotFound, format!("folder {folder} does not exist")).with_source(error))
+            Err(Error::new(ErrorKind::NotFound, format!("folder {folder} does not exist")))
         }
         Err(error) => {
             Err(Error::new(ErrorKind::Io, format!("cannot create {}", path.display())).with_source(error))
@@ -122,10 +175,19 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
     if conn.is_readonly(MAIN_DB)? {
         return Err(Error::new(ErrorKind::Io, format!("{} is not writable", path.display())).into());
     }
+    // What the log holds may be of a newer version, whose file closing must not change. Where there
+    // is no log, closing has to remove the empty one that opening makes.
+    let has_log = fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
     if header(&conn)?.0 == 0 {
         initialise(&conn)?;
     }
-    check_schema(path, header(&conn)?.1)?;
+    let (application, schema) = header(&conn)?;
+    if application != APPLICATION_ID {
+        return Err(not_a_store(path, "is a database of another application").into());
+    }
+    check_schema(path, schema)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     let mode: String =
         patiently(|| conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)))?;
     if mode != "wal" {
