@@ -1,8 +1,12 @@
 //! The command line.
 
-use lexopt::{Arg, Parser, ValueExt};
+use crate::values::{Runtime, Show, Told, budget, names, number};
+use lexopt::{Arg, Parser};
 use party_core::{SessionId, Usd};
-use party_examples::BadInput;
+use party_examples::{
+    BadInput,
+    options::{flag, once, path, text, usage},
+};
 use std::{ffi::OsString, path::PathBuf};
 
 pub(crate) const HELP: &str = "\
@@ -29,41 +33,6 @@ Options:
 
 Exit codes: 0 finished, 1 ended without a result, 2 bad input, 130 interrupted and resumable.
 ";
-
-/// How the transcript leaves the program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// Opinions and synthesis as they come.
-    Plain,
-    /// Markdown on standard output.
-    Canvas,
-    /// Opinions as they come, and Markdown in a file.
-    CanvasFile(PathBuf),
-    /// Records.
-    Json,
-}
-
-/// Which runtime the personas live on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Runtime {
-    Scripted,
-    Claude,
-}
-
-impl Runtime {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Scripted => "scripted",
-            Self::Claude => "claude",
-        }
-    }
-
-    fn parse(name: &str) -> Result<Self, BadInput> {
-        [Self::Scripted, Self::Claude].into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| {
-            BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude"))
-        })
-    }
-}
 
 /// What the user asked for.
 #[derive(Debug, Default)]
@@ -92,7 +61,7 @@ impl Args {
         let mut after_canvas = None;
         while let Some(arg) = parser.next().map_err(usage)? {
             match arg {
-                Arg::Value(value) => parsed.positional(text(value)?)?,
+                Arg::Value(value) => parsed.positional(value)?,
                 Arg::Short('h') => parsed.help = true,
                 Arg::Long(name) => {
                     let name = name.to_owned();
@@ -101,13 +70,14 @@ impl Args {
                 Arg::Short(_) => return Err(usage(arg.unexpected())),
             }
         }
-        parsed.settle_canvas(after_canvas);
+        parsed.settle_canvas(after_canvas)?;
         parsed.check()?;
         Ok(parsed)
     }
 
-    fn positional(&mut self, value: String) -> Result<(), BadInput> {
-        match self.question.replace(value) {
+    fn positional(&mut self, value: OsString) -> Result<(), BadInput> {
+        let question = value.into_string().map_err(|_| BadInput::new("the question is not UTF-8"))?;
+        match self.question.replace(question) {
             None => Ok(()),
             Some(first) => {
                 Err(BadInput::new(format!("more than one question: put it in quotes (`{first}` …)")))
@@ -119,24 +89,24 @@ impl Args {
         &mut self,
         name: &str,
         parser: &mut Parser,
-        after_canvas: &mut Option<String>,
+        after_canvas: &mut Option<OsString>,
     ) -> Result<(), BadInput> {
         match name {
             "help" => self.help = true,
-            "json" => self.json = true,
+            "json" => flag(name, &mut self.json)?,
             "canvas" => self.take_canvas(parser, after_canvas)?,
-            "personas" => once(name, &mut self.personas, names(&value(name, parser)?))?,
-            "rounds" => once(name, &mut self.rounds, number(name, &value(name, parser)?, 1..=5)?)?,
-            "timeout" => once(name, &mut self.timeout, number(name, &value(name, parser)?, 1..=86_400)?)?,
-            "budget" => once(name, &mut self.budget, budget("--budget", &value(name, parser)?)?)?,
-            "harness" => once(name, &mut self.harness, Runtime::parse(&value(name, parser)?)?)?,
-            "persona-dir" => once(name, &mut self.persona_dir, value(name, parser)?.into())?,
-            "store" => once(name, &mut self.store, value(name, parser)?.into())?,
-            "claude-bin" => once(name, &mut self.claude_bin, value(name, parser)?.into())?,
-            "script" => once(name, &mut self.script, value(name, parser)?.into())?,
-            "pass-env" => self.pass_env.extend(names(&value(name, parser)?)),
+            "personas" => once(name, &mut self.personas, names(&text(name, parser)?))?,
+            "rounds" => once(name, &mut self.rounds, number(name, &text(name, parser)?, 1..=5)?)?,
+            "timeout" => once(name, &mut self.timeout, number(name, &text(name, parser)?, 1..=86_400)?)?,
+            "budget" => once(name, &mut self.budget, budget("--budget", &text(name, parser)?)?)?,
+            "harness" => once(name, &mut self.harness, Runtime::parse(&text(name, parser)?)?)?,
+            "persona-dir" => once(name, &mut self.persona_dir, path(name, parser)?)?,
+            "store" => once(name, &mut self.store, path(name, parser)?)?,
+            "claude-bin" => once(name, &mut self.claude_bin, path(name, parser)?)?,
+            "script" => once(name, &mut self.script, path(name, parser)?)?,
+            "pass-env" => self.pass_env.extend(names(&text(name, parser)?)),
             "resume" => {
-                let session = value(name, parser)?
+                let session = text(name, parser)?
                     .parse()
                     .map_err(|error| BadInput::new(format!("--resume: {error}")))?;
                 once(name, &mut self.resume, session)?;
@@ -150,29 +120,28 @@ impl Args {
     fn take_canvas(
         &mut self,
         parser: &mut Parser,
-        after_canvas: &mut Option<String>,
+        after_canvas: &mut Option<OsString>,
     ) -> Result<(), BadInput> {
         let file = match parser.optional_value() {
             Some(file) => Some(PathBuf::from(file)),
             None => {
-                let next = parser.try_raw_args().and_then(|mut raw| {
-                    raw.peek()?.to_str().filter(|next| !next.starts_with('-'))?;
-                    raw.next()
-                });
-                *after_canvas = next.map(text).transpose()?;
+                let next = parser
+                    .try_raw_args()
+                    .and_then(|mut raw| raw.next_if(|next| !next.as_encoded_bytes().starts_with(b"-")));
+                *after_canvas = next;
                 None
             }
         };
         once("canvas", &mut self.canvas, file)
     }
 
-    fn settle_canvas(&mut self, after_canvas: Option<String>) {
-        let Some(value) = after_canvas else { return };
-        if self.question.is_some() || self.resume.is_some() {
-            self.canvas = Some(Some(value.into()));
-        } else {
-            self.question = Some(value);
+    fn settle_canvas(&mut self, after_canvas: Option<OsString>) -> Result<(), BadInput> {
+        let Some(value) = after_canvas else { return Ok(()) };
+        if self.question.is_none() && self.resume.is_none() {
+            return self.positional(value);
         }
+        self.canvas = Some(Some(value.into()));
+        Ok(())
     }
 
     fn check(&self) -> Result<(), BadInput> {
@@ -215,52 +184,13 @@ impl Args {
     }
 
     pub(crate) fn show(&self) -> Show {
-        match &self.canvas {
-            _ if self.json => Show::Json,
-            None => Show::Plain,
-            Some(None) => Show::Canvas,
-            Some(Some(file)) => Show::CanvasFile(file.clone()),
-        }
+        let told = match self.canvas {
+            _ if self.json => Told::Records,
+            Some(None) => Told::Canvas,
+            None | Some(Some(_)) => Told::Opinions,
+        };
+        Show { told, canvas: self.canvas.clone().flatten() }
     }
-}
-
-/// Reads an amount that has to be more than nothing.
-pub(crate) fn budget(source: &str, text: &str) -> Result<Usd, BadInput> {
-    let amount: Usd = text.parse().map_err(|error| BadInput::new(format!("{source}: {error}")))?;
-    if amount == Usd::ZERO {
-        return Err(BadInput::new(format!("{source}: a budget of 0 buys nothing")));
-    }
-    Ok(amount)
-}
-
-fn once<T>(name: &str, place: &mut Option<T>, value: T) -> Result<(), BadInput> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(BadInput::new(format!("--{name} is given twice"))),
-    }
-}
-
-fn value(name: &str, parser: &mut Parser) -> Result<String, BadInput> {
-    text(parser.value().map_err(|_| BadInput::new(format!("--{name} needs a value")))?)
-}
-
-fn number(name: &str, text: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, BadInput> {
-    let error = || {
-        BadInput::new(format!("--{name}: `{text}` is not a number from {} to {}", range.start(), range.end()))
-    };
-    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(error)
-}
-
-fn names(list: &str) -> Vec<String> {
-    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
-}
-
-fn text(value: OsString) -> Result<String, BadInput> {
-    value.string().map_err(usage)
-}
-
-fn usage(error: lexopt::Error) -> BadInput {
-    BadInput::new(format!("{error}; see --help"))
 }
 
 #[cfg(test)]
@@ -273,14 +203,16 @@ mod tests {
 
     #[test]
     fn canvas_takes_a_file_only_where_a_question_stands_elsewhere() {
-        assert_eq!(parse(&["--canvas", "Ship?"]).unwrap().show(), Show::Canvas);
-        assert_eq!(parse(&["Ship?", "--canvas"]).unwrap().show(), Show::Canvas);
+        let canvas = Show { told: Told::Canvas, canvas: None };
+        assert_eq!(parse(&["--canvas", "Ship?"]).unwrap().show(), canvas);
+        assert_eq!(parse(&["Ship?", "--canvas"]).unwrap().show(), canvas);
         for args in [
             ["--canvas", "a.md", "Ship?"].as_slice(),
             &["Ship?", "--canvas", "a.md"],
             &["Ship?", "--canvas=a.md"],
         ] {
-            assert_eq!(parse(args).unwrap().show(), Show::CanvasFile("a.md".into()), "{args:?}");
+            let show = Show { told: Told::Opinions, canvas: Some("a.md".into()) };
+            assert_eq!(parse(args).unwrap().show(), show, "{args:?}");
         }
     }
 
@@ -297,6 +229,8 @@ mod tests {
             (&["Q", "--harness", "gpt"], "--harness: unknown harness `gpt`; there are: scripted, claude"),
             (&["Q", "--budget"], "--budget needs a value"),
             (&["Q", "--budget", "1", "--budget", "2"], "--budget is given twice"),
+            (&["Q", "--json", "--json"], "--json is given twice"),
+            (&["Q", "--script="], "--script: the path is empty"),
             (&["Q", "--colour"], "unknown option --colour; see --help"),
             (&[" "], "the question is empty"),
             (

@@ -1,23 +1,25 @@
 //! A council in a terminal: asks personas a question, shows them think, prints their opinions and
 //! the judge's synthesis, and says where all of it is stored.
 
+mod again;
 mod args;
+mod attend;
+mod canvas;
 mod party;
 mod progress;
 mod show;
+mod signals;
+mod values;
 
 use args::{Args, HELP};
-use party::{Hosting, Plan};
-use party_core::{Event, Offset, SessionId};
-use party_examples::{
-    BadInput, FINISHED, INTERRUPTED, NO_RESULT, default_store, fail, open_existing, open_store,
-};
+use attend::{Attended, attend, resume};
+use party::Plan;
+use party_examples::{BadInput, Output, default_store, fail, open_existing, open_store};
 use party_launch::{
-    ErrorKind, Party,
-    bus::{Bus, BusExt, Follow, Read, SqliteBus},
-    core::CloseReason,
+    ErrorKind,
+    bus::{Bus, SqliteBus},
 };
-use show::Shown;
+use signals::Signals;
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
 
 type Failure = Box<dyn Error>;
@@ -28,8 +30,9 @@ fn main() -> ExitCode {
         Err(error) => return fail("council", &error),
     };
     if args.help {
-        party_examples::Output::default().line(HELP.trim_end());
-        return ExitCode::SUCCESS;
+        let mut output = Output::default();
+        output.line(HELP.trim_end());
+        return output.finish().map_or_else(|error| fail("council", &error), |()| ExitCode::SUCCESS);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -44,6 +47,9 @@ fn main() -> ExitCode {
 async fn run(args: &Args) -> Result<u8, Failure> {
     let store = args.store.clone().map_or_else(default_store, Ok)?;
     let store = std::path::absolute(&store).unwrap_or(store);
+    if let Some(Some(file)) = &args.canvas {
+        canvas::check(file, &store)?;
+    }
     let (bus, plan) = match args.resume {
         Some(_) => (open_existing(&store).await?, None),
         None => {
@@ -51,94 +57,25 @@ async fn run(args: &Args) -> Result<u8, Failure> {
             (open_store(&store).await?, Some(plan))
         }
     };
+    // By whatever way the store is named, its agents have one folder.
+    let store = store.canonicalize().unwrap_or(store);
     let bus = Arc::new(bus);
-    let ended = attend(args, Arc::clone(&bus), plan, &store).await;
+    let ended = begin(args, Arc::clone(&bus), plan, &store).await;
     bus.close().await?;
     ended
 }
 
-/// Goes on with a session, follows it where another process drives it, or reads it if it is over.
-async fn resume(
-    args: &Args,
-    session: SessionId,
-    bus: Arc<SqliteBus>,
-    store: &Path,
-) -> Result<Attended, Failure> {
-    let opening = bus.read(Read::new(session, Offset::START).limit(1)).await?;
-    let Some(Ok(Event::SessionOpened(opened))) = opening.entries.first().map(|record| record.event()) else {
-        return Err(
-            BadInput::new(format!("--resume: there is no session {session} in {}", store.display())).into()
-        );
-    };
-    let hosting = Hosting::of_session(args, &opened.seats)?;
-    match hosting.builder(bus, store).resume(session).await {
-        Ok(party) => Ok(Attended::Driven(party)),
-        Err(error) if error.kind() == ErrorKind::Busy => Ok(Attended::Followed(session)),
-        Err(error) => Err(bad_or_failed(error)),
-    }
-}
-
-/// A session that this process drives, or one that it only watches.
-enum Attended {
-    Driven(Party),
-    Followed(SessionId),
-}
-
-impl Attended {
-    const fn session(&self) -> SessionId {
-        match self {
-            Self::Driven(party) => party.session(),
-            Self::Followed(session) => *session,
-        }
-    }
-}
-
-async fn attend(args: &Args, bus: Arc<SqliteBus>, plan: Option<Plan>, store: &Path) -> Result<u8, Failure> {
+async fn begin(args: &Args, bus: Arc<SqliteBus>, plan: Option<Plan>, store: &Path) -> Result<u8, Failure> {
+    // Before the session is there, so that none is left behind without a word.
+    let signals = Signals::listen()?;
     let attended = match (plan, args.resume) {
         (Some(plan), _) => {
             Attended::Driven(plan.start(Arc::clone(&bus), store).await.map_err(bad_or_failed)?)
         }
-        (None, Some(session)) => resume(args, session, Arc::clone(&bus), store).await?,
+        (None, Some(session)) => resume(args, session, &bus, store).await?,
         (None, None) => return Err(BadInput::new("no question").into()),
     };
-    let session = attended.session();
-    let mut shown = Shown::new(args.show(), session, store.to_owned());
-    shown.begin();
-    let ended = tokio::select! {
-        closed = show_all(bus.follow(session, Offset::START), &mut shown) => closed.map(Some),
-        failed = driver_failed(&attended) => Err(failed),
-        _ = tokio::signal::ctrl_c() => Ok(None),
-    };
-    if let Attended::Driven(party) = attended {
-        party.shutdown().await?;
-    }
-    let closed = ended?;
-    shown.end(closed)?;
-    Ok(match closed {
-        Some(CloseReason::Finished) => FINISHED,
-        Some(_) => NO_RESULT,
-        None => INTERRUPTED,
-    })
-}
-
-async fn show_all(mut records: Follow<SqliteBus>, shown: &mut Shown) -> Result<CloseReason, Failure> {
-    loop {
-        let record = records.next().await?;
-        shown.take(&record);
-        if let Some(reason) = shown.closed() {
-            return Ok(reason);
-        }
-    }
-}
-
-/// Waits for the driver to fail; for ever where it does not.
-async fn driver_failed(attended: &Attended) -> Failure {
-    if let Attended::Driven(party) = attended
-        && let Err(error) = party.finished().await
-    {
-        return error.into();
-    }
-    std::future::pending().await
+    attend(args, bus, attended, store, signals).await
 }
 
 /// What can be said before anything is written is bad input; all else is a failure.

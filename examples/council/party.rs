@@ -1,6 +1,9 @@
 //! From the command line to a party: personas, runtimes, budget.
 
-use crate::args::{Args, Runtime, budget};
+use crate::{
+    args::Args,
+    values::{Runtime, budget},
+};
 use party_core::{BudgetTerms, SeatSpec, Usd};
 use party_examples::BadInput;
 use party_launch::{
@@ -13,9 +16,10 @@ use party_launch::{
         scripted::{Script, Scripted, Step},
     },
 };
-use std::{collections::BTreeMap, env, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, env, fs, io::Read, path::Path, sync::Arc};
 
 const DEFAULT_BUDGET: &str = "1.50";
+const SCRIPT_LIMIT: u64 = 1 << 20;
 
 /// A council that is ready to start; nothing is written yet.
 pub(crate) struct Plan {
@@ -106,10 +110,11 @@ fn roster(args: &Args) -> Result<Roster, BadInput> {
         None => Roster::new(Persona::shipped()),
     };
     let roster = all.map_err(|error| {
-        BadInput::new(match &args.persona_dir {
-            Some(folder) => format!("--persona-dir {}: {error}", folder.display()),
-            None => error.to_string(),
-        })
+        let error = BadInput::from_error(&error);
+        match &args.persona_dir {
+            Some(folder) => BadInput::new(format!("--persona-dir {}: {error}", folder.display())),
+            None => error,
+        }
     })?;
     let Some(names) = &args.personas else { return Ok(roster) };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -154,13 +159,7 @@ fn environment(pass: &[String]) -> Result<BTreeMap<String, String>, BadInput> {
 /// The shipped script, or the user's. A persona that it does not know says so.
 fn script<'a>(args: &Args, seats: impl Iterator<Item = &'a str>) -> Result<Script, BadInput> {
     let (source, text) = match &args.script {
-        Some(file) => {
-            let text = fs::read_to_string(file);
-            (
-                file.display().to_string(),
-                text.map_err(|error| BadInput::new(format!("--script {}: {error}", file.display())))?,
-            )
-        }
+        Some(file) => (file.display().to_string(), script_text(file)?),
         None => ("the shipped script".to_owned(), include_str!("script.yaml").to_owned()),
     };
     let mut script = Script::from_yaml(&text).map_err(|error| BadInput::new(format!("{source}: {error}")))?;
@@ -173,4 +172,21 @@ fn script<'a>(args: &Args, seats: impl Iterator<Item = &'a str>) -> Result<Scrip
         }
     }
     Ok(script)
+}
+
+/// The text of a script; only a regular file is opened, since a pipe may never have a writer.
+fn script_text(file: &Path) -> Result<String, BadInput> {
+    let refuse = |why: &str| BadInput::new(format!("--script {}: {why}", file.display()));
+    let refused = |error: std::io::Error| refuse(&error.to_string());
+    if !fs::metadata(file).map_err(refused)?.is_file() {
+        return Err(refuse("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(file)
+        .and_then(|file| file.take(SCRIPT_LIMIT + 1).read_to_end(&mut bytes))
+        .map_err(refused)?;
+    if bytes.len() as u64 > SCRIPT_LIMIT {
+        return Err(refuse("is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| refuse("is not UTF-8"))
 }

@@ -2,8 +2,8 @@
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use party_core::{Cost, Event, Outcome, Record, SeatId, TurnId};
-use party_examples::printable;
-use std::{collections::BTreeMap, io::IsTerminal, time::Duration};
+use party_examples::{note, printable};
+use std::{collections::BTreeMap, env, ffi::OsStr, io::IsTerminal, time::Duration};
 
 /// What each seat does. On a terminal a line per seat that changes in place; elsewhere a line per
 /// change.
@@ -21,7 +21,9 @@ struct Seat {
 
 impl Progress {
     pub(crate) fn new(quiet: bool) -> Self {
-        let bars = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
+        let term = env::var_os("TERM");
+        let bars = (!quiet && changes_in_place(std::io::stderr().is_terminal(), term.as_deref()))
+            .then(MultiProgress::new);
         Self { bars, seats: Vec::new(), turns: BTreeMap::new(), quiet }
     }
 
@@ -84,9 +86,14 @@ impl Progress {
                 bar.set_message(what);
             }
             None if self.quiet => {}
-            None => eprintln!("{}: {what}", seat.name),
+            None => note(&format!("{}: {what}", seat.name)),
         }
     }
+}
+
+/// Whether lines can change in place: a dumb terminal cannot move its cursor.
+fn changes_in_place(terminal: bool, term: Option<&OsStr>) -> bool {
+    terminal && term.is_none_or(|term| term != "dumb")
 }
 
 fn state(outcome: Outcome, reason: Option<&str>) -> String {
@@ -106,4 +113,15 @@ fn state(outcome: Outcome, reason: Option<&str>) -> String {
 
 fn cost(cost: Cost) -> String {
     cost.amount().map_or_else(|| "cost unknown".to_owned(), |amount| format!("{amount} USD"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn on_a_dumb_terminal_lines_do_not_change_in_place() {
+        let on = |terminal, term: &str| changes_in_place(terminal, Some(OsStr::new(term)));
+        assert_eq!((on(true, "xterm"), on(true, "dumb"), on(false, "xterm")), (true, false, false));
+    }
 }

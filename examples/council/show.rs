@@ -1,10 +1,15 @@
 //! What the user sees: records as JSON, or opinions and synthesis, or a canvas.
 
-use crate::{args::Show, progress::Progress};
-use party_core::{CloseReason, Record, SessionId};
-use party_examples::{Output, printable, record_line};
+use crate::{
+    again,
+    args::Args,
+    progress::Progress,
+    values::{Show, Told},
+};
+use party_core::{CloseReason, Event, Record, SessionId, Usd};
+use party_examples::{Output, note, printable, record_line};
 use party_launch::{Said, Transcript};
-use std::path::PathBuf;
+use std::{collections::BTreeSet, io, path::PathBuf};
 
 const SCRIPTED: &str = "scripted personas speak from a file; no model is asked (--harness claude asks one)";
 
@@ -12,14 +17,16 @@ pub(crate) struct Shown {
     show: Show,
     store: PathBuf,
     transcript: Transcript,
+    cap: Option<Usd>,
     progress: Progress,
     output: Output,
 }
 
 impl Shown {
     pub(crate) fn new(show: Show, session: SessionId, store: PathBuf) -> Self {
-        let progress = Progress::new(show == Show::Json);
-        Self { show, store, transcript: Transcript::new(session), progress, output: Output::default() }
+        let progress = Progress::new(show.told == Told::Records);
+        let (transcript, output) = (Transcript::new(session), Output::default());
+        Self { show, store, transcript, cap: None, progress, output }
     }
 
     pub(crate) fn closed(&self) -> Option<CloseReason> {
@@ -27,26 +34,34 @@ impl Shown {
     }
 
     pub(crate) fn begin(&self) {
-        if self.show != Show::Json {
-            eprintln!("session {} in {}", self.transcript.session, self.store.display());
+        self.remark(&format!("session {} in {}", self.transcript.session, self.store.display()));
+    }
+
+    /// Says something that whoever reads records does not need.
+    pub(crate) fn remark(&self, line: &str) {
+        if self.show.told != Told::Records {
+            self.progress.suspend(|| note(line));
         }
     }
 
     pub(crate) fn take(&mut self, record: &Record) {
         self.progress.take(record);
-        let opens = self.transcript.seats.is_empty();
+        if let Ok(Event::SessionOpened(event)) = record.event() {
+            self.cap = event.budget.map(|budget| budget.cap);
+            if event.seats.iter().any(|seat| seat.harness == "scripted") {
+                self.remark(SCRIPTED);
+            }
+        }
         let said = self.transcript.take(record).cloned();
-        if self.show == Show::Json {
-            self.output.line(&record_line(record));
-            return;
-        }
-        if opens && self.transcript.seats.iter().any(|seat| seat.harness == "scripted") {
-            self.progress.suspend(|| eprintln!("{SCRIPTED}"));
-        }
-        if let Some(said) = said.filter(|_| matches!(self.show, Show::Plain | Show::CanvasFile(_))) {
-            let text = self.told(&said);
+        let line = match self.show.told {
+            Told::Records => Some(record_line(record)),
+            Told::Opinions => said.map(|said| self.told(&said)),
+            Told::Canvas => None,
+        };
+        if let Some(line) = line {
+            // Where nobody reads any more, the council still goes on to its end: it is stored.
             let output = &mut self.output;
-            self.progress.suspend(|| output.line(&text));
+            self.progress.suspend(|| output.line(&line));
         }
     }
 
@@ -64,40 +79,58 @@ impl Shown {
         printable(&format!("── {heading} ──\n{}\n", said.item.text().trim()))
     }
 
-    /// Says how it ended, where it is stored, and how to see it again or go on.
-    pub(crate) fn end(mut self, closed: Option<CloseReason>) -> std::io::Result<()> {
-        let canvas = || printable(&self.transcript.to_markdown());
-        match &self.show {
-            Show::Json => return Ok(()),
-            Show::Canvas => self.output.line(canvas().trim_end()),
-            Show::CanvasFile(file) => {
-                std::fs::write(file, canvas()).map_err(|error| named(&error, "cannot write", file))?;
-            }
-            Show::Plain => {}
-        }
-        for (round, absence) in &self.transcript.absences {
-            eprintln!("absent in round {round}: {}", printable(&self.transcript.absence_in_words(absence)));
+    /// Says who was absent, what it cost, where it is stored, and how to see it again or go on.
+    pub(crate) fn end(&self, closed: Option<CloseReason>, args: &Args) {
+        self.absences();
+        let cost = self.transcript.cost_in_words();
+        let (session, store) = (self.transcript.session, self.store.display());
+        match closed {
+            Some(CloseReason::Finished) => self.remark(&format!("ended: finished; cost: {cost}")),
+            Some(_) => self.remark(&format!("cost: {cost}")),
+            None => note(&format!("interrupted; cost so far: {cost}")),
         }
         match closed {
-            Some(reason) => eprintln!("ended: {reason}; cost: {}", self.transcript.cost_in_words()),
-            None => eprintln!("interrupted; cost so far: {}", self.transcript.cost_in_words()),
+            Some(_) => self.remark(&format!(
+                "stored in {store}; show it with:\n  {}",
+                again::show(session, &self.store)
+            )),
+            None => note(&format!(
+                "stored in {store}; go on with:\n  {}",
+                again::go_on(session, &self.store, args)
+            )),
         }
-        let verb = if closed.is_some() { "show it" } else { "go on" };
-        let (session, store) = (self.transcript.session, self.store.display().to_string());
-        eprintln!(
-            "stored in {store}; {verb} with:\n  cargo run --release --example council -- --resume {session} --store {}",
-            quoted(&store)
-        );
-        Ok(())
+        if let Some(cap) = self.cap.filter(|cap| closed.is_some() && self.transcript.cost > *cap) {
+            let cost = self.transcript.cost;
+            note(&format!(
+                "cost {cost} USD is above the budget of {cap} USD: runtimes reported more than they had reserved"
+            ));
+        }
+    }
+
+    /// A judge that was asked again is absent once.
+    fn absences(&self) {
+        let mut named = BTreeSet::new();
+        for (round, absence) in &self.transcript.absences {
+            if named.insert((round, absence.seat)) {
+                let absence = printable(&self.transcript.absence_in_words(absence));
+                self.remark(&format!("absent in round {round}: {absence}"));
+            }
+        }
+    }
+
+    /// Writes what is written at the end.
+    pub(crate) fn write(&mut self) -> io::Result<()> {
+        let canvas = || printable(&self.transcript.to_markdown());
+        if self.show.told == Told::Canvas {
+            self.output.line(canvas().trim_end());
+        }
+        if let Some(file) = &self.show.canvas {
+            std::fs::write(file, canvas()).map_err(|error| named(&error, "cannot write", file))?;
+        }
+        self.output.finish()
     }
 }
 
-fn named(error: &std::io::Error, what: &str, file: &std::path::Path) -> std::io::Error {
-    std::io::Error::new(error.kind(), format!("{what} {}: {error}", file.display()))
-}
-
-/// The text as a shell takes it for one word.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+fn named(error: &io::Error, what: &str, file: &std::path::Path) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} {}: {error}", file.display()))
 }

@@ -1,10 +1,17 @@
 //! What is in a store: its sessions, or the records of one.
 
-use lexopt::{Arg, Parser, ValueExt};
+use lexopt::{Arg, Parser};
 use party_core::{Event, Offset, Record, SessionId, Timestamp};
-use party_examples::{BadInput, Output, default_store, fail, open_existing, printable, record_line};
+use party_examples::{
+    BadInput, Output, default_store, fail, note, open_existing,
+    options::{flag, once, path, text, usage},
+    printable, record_line,
+};
 use party_launch::bus::{Bus, BusExt, Classes, Read, SessionInfo, SessionQuery, SqliteBus};
 use std::{error::Error, path::PathBuf, process::ExitCode};
+
+/// So many characters of a question stand in the list.
+const LINE: usize = 100;
 
 const HELP: &str = "\
 Lists the sessions of a store, newest first, or prints the records of one.
@@ -42,7 +49,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     let mut output = Output::default();
     if args.help {
         output.line(HELP.trim_end());
-        return Ok(());
+        return Ok(output.finish()?);
     }
     let store = args.store.map_or_else(default_store, Ok)?;
     let bus = open_existing(&store).await?;
@@ -51,21 +58,21 @@ async fn run() -> Result<(), Box<dyn Error>> {
         None => list_sessions(&bus, args.json, &mut output).await,
     };
     bus.close().await?;
-    printed
+    printed?;
+    Ok(output.finish()?)
 }
 
 fn parse(mut parser: Parser) -> Result<Args, BadInput> {
     let mut args = Args::default();
-    let usage = |error: lexopt::Error| BadInput::new(format!("{error}; see --help"));
     while let Some(arg) = parser.next().map_err(usage)? {
         match arg {
-            Arg::Long("store") => args.store = Some(parser.value().map_err(usage)?.into()),
+            Arg::Long("store") => once("store", &mut args.store, path("store", &mut parser)?)?,
             Arg::Long("session") => {
-                let text = parser.value().and_then(|value| value.string()).map_err(usage)?;
-                args.session =
-                    Some(text.parse().map_err(|error| BadInput::new(format!("--session: {error}")))?);
+                let session = text("session", &mut parser)?.parse();
+                let session = session.map_err(|error| BadInput::new(format!("--session: {error}")))?;
+                once("session", &mut args.session, session)?;
             }
-            Arg::Long("json") => args.json = true,
+            Arg::Long("json") => flag("json", &mut args.json)?,
             Arg::Long("help") | Arg::Short('h') => args.help = true,
             other => return Err(usage(other.unexpected())),
         }
@@ -80,7 +87,10 @@ async fn list_sessions(bus: &SqliteBus, json: bool, output: &mut Output) -> Resu
         for info in &page.entries {
             output.line(&session_line(bus, info, json).await?);
         }
-        if !page.more {
+        if query.skip == 0 && page.entries.is_empty() {
+            note("no sessions");
+        }
+        if !page.more || !output.is_open() {
             return Ok(());
         }
         query.skip += page.entries.len() as u64;
@@ -118,7 +128,7 @@ async fn session_line(bus: &SqliteBus, info: &SessionInfo, json: bool) -> Result
         (None, Some(driver)) => format!("driven by {driver}"),
         (None, None) => "can be resumed".to_owned(),
     };
-    let question = printable(question.lines().next().unwrap_or_default());
+    let question = printable(&first_line(&question));
     Ok(format!(
         "{}  {}  {format}  {} records  {state}  {question}",
         info.session,
@@ -142,7 +152,7 @@ async fn print_records(
         for record in &page.entries {
             output.line(&if json { record_line(record) } else { words(record) });
         }
-        if !page.more {
+        if !page.more || !output.is_open() {
             return Ok(());
         }
         read.after = Offset(page.scanned_to);
@@ -160,6 +170,16 @@ fn words(record: &Record) -> String {
         record.kind,
         record.body.get()
     ))
+}
+
+/// The first line that is not blank, or its beginning.
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    let line = line.replace('\t', " ");
+    match line.char_indices().nth(LINE - 1) {
+        Some((end, _)) if line.chars().count() > LINE => format!("{}…", &line[..end]),
+        _ => line,
+    }
 }
 
 fn to_the_second(moment: Timestamp) -> String {

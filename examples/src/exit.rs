@@ -47,6 +47,6 @@ fn in_full(error: &dyn Error) -> String {
 
 /// Says what went wrong on stderr, and ends with the exit code for it.
 pub fn fail(program: &str, error: &(dyn Error + 'static)) -> ExitCode {
-    eprintln!("{program}: {}", crate::printable(&in_full(error)));
+    crate::note(&format!("{program}: {}", crate::printable(&in_full(error))));
     ExitCode::from(if error.is::<BadInput>() { BAD_INPUT } else { NO_RESULT })
 }

@@ -1,11 +1,12 @@
 //! What the example hosts share: exit codes, the store, safe output.
 
 mod exit;
+pub mod options;
 mod output;
 mod store;
 
 pub use exit::{BAD_INPUT, BadInput, FINISHED, INTERRUPTED, NO_RESULT, fail};
-pub use output::{Output, printable, record_line};
+pub use output::{Output, note, printable, record_line};
 pub use store::{default_store, open_existing, open_store};
 
 /// The README's program, which the tests compile and run.

@@ -39,6 +39,14 @@ fn a061_a062_a063_options_that_cannot_be_used_are_named() {
         (&[Q, "--pass-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),
         (&[Q, "--persona-dir", "nowhere"], "nowhere"),
         (&[Q, "--script", "nowhere"], "--script nowhere"),
+        (&[Q, "--script", "/"], "--script /: is not a regular file"),
+        (&[Q, "--script", "/dev/zero"], "--script /dev/zero: is not a regular file"),
+        (&[Q, "--json", "--json"], "--json is given twice"),
+        (&[Q, "--canvas="], "--canvas: the path is empty"),
+        (&[Q, "--canvas", "/"], "--canvas /: is a folder"),
+        (&[Q, "--canvas", "nowhere/a.md"], "--canvas nowhere/a.md: there is no folder nowhere"),
+        (&[Q, "--canvas", "party.db"], "--canvas party.db: that is the store"),
+        (&[Q, "--canvas", "/proc/a.md"], "--canvas /proc/a.md: "),
         (&["--resume", "ses_7"], "is not a session id"),
     ] {
         refused(&place, place.council(args), expected);
@@ -73,6 +81,13 @@ fn a060_a061_persona_folders_without_a_soul_or_a_judge_are_refused() {
     fs::write(folder.join("judge.md"), "---\nrole: judge\n---\n## Soul\nYou weigh.\n").unwrap();
     let output = council().output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
+fn a_persona_folder_that_cannot_be_read_is_refused_with_the_cause() {
+    let place = Place::new();
+    std::os::unix::fs::symlink("loop", place.path("loop")).unwrap();
+    refused(&place, place.council(&[Q, "--persona-dir", "loop"]), "symbolic links");
 }
 
 #[test]
@@ -135,4 +150,38 @@ fn sessions_that_are_not_there_are_named() {
     let mut log = place.command("log");
     log.args(["--session", nobody, "--store"]).arg(place.store());
     refused(&place, log, "there is no session");
+}
+
+#[test]
+fn a_script_is_a_regular_file_of_at_most_1_mib() {
+    let place = Place::new();
+    let file = fs::File::create(place.path("large.yaml")).unwrap();
+    file.set_len((1 << 20) + 1).unwrap();
+    refused(&place, place.council(&[Q, "--script", "large.yaml"]), "large.yaml: is larger than 1 MiB");
+    let made = Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
+    assert!(made.success());
+    refused(&place, place.council(&[Q, "--script", "pipe"]), "--script pipe: is not a regular file");
+}
+
+#[test]
+fn a_canvas_that_was_there_stays_where_something_else_is_wrong() {
+    let place = Place::new();
+    fs::write(place.path("old.md"), "kept").unwrap();
+    refused(&place, place.council(&[Q, "--canvas", "old.md", "--script", "nowhere"]), "--script nowhere");
+    assert_eq!(fs::read_to_string(place.path("old.md")).unwrap(), "kept");
+}
+
+#[test]
+fn the_log_takes_each_option_once() {
+    let place = Place::new();
+    for (args, expected) in [
+        (["--json", "--json"].as_slice(), "--json is given twice"),
+        (&["--store", "a", "--store", "b"], "--store is given twice"),
+        (&["--session", "ses_7"], "is not a session id"),
+        (&["--store", ""], "--store: the path is empty"),
+    ] {
+        let mut log = place.command("log");
+        log.args(args);
+        refused(&place, log, expected);
+    }
 }

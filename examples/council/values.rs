@@ -1,0 +1,66 @@
+//! What options are made of.
+
+use party_core::Usd;
+use party_examples::BadInput;
+use std::{ops::RangeInclusive, path::PathBuf};
+
+/// How the transcript leaves the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Show {
+    pub(crate) told: Told,
+    /// A file for the transcript as Markdown.
+    pub(crate) canvas: Option<PathBuf>,
+}
+
+/// What goes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Opinions and synthesis as they come.
+    Opinions,
+    /// Markdown, at the end.
+    Canvas,
+    /// Records as they come, as JSON.
+    Records,
+}
+
+/// Which runtime the personas live on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    Scripted,
+    Claude,
+}
+
+impl Runtime {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Scripted => "scripted",
+            Self::Claude => "claude",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Result<Self, BadInput> {
+        [Self::Scripted, Self::Claude].into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| {
+            BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude"))
+        })
+    }
+}
+
+/// Reads an amount that has to be more than nothing.
+pub(crate) fn budget(source: &str, text: &str) -> Result<Usd, BadInput> {
+    let amount: Usd = text.parse().map_err(|error| BadInput::new(format!("{source}: {error}")))?;
+    if amount == Usd::ZERO {
+        return Err(BadInput::new(format!("{source}: a budget of 0 buys nothing")));
+    }
+    Ok(amount)
+}
+
+pub(crate) fn number(name: &str, text: &str, range: RangeInclusive<u32>) -> Result<u32, BadInput> {
+    let error = || {
+        BadInput::new(format!("--{name}: `{text}` is not a number from {} to {}", range.start(), range.end()))
+    };
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(error)
+}
+
+pub(crate) fn names(list: &str) -> Vec<String> {
+    list.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
