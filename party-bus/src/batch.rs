@@ -52,7 +52,8 @@ pub struct Batch {
     pub id: BatchId,
     /// What it expects of the log.
     pub expect: Expect,
-    /// Who writes: the credential of the handle. Inputs are stamped with it.
+    /// Who writes: the credential of the handle. Inputs are stamped with it; only a person writes them,
+    /// so that no agent's words come from anywhere but its turns.
     pub author: Option<Author>,
     /// When it is acknowledged.
     pub durability: Durability,
@@ -138,6 +139,9 @@ impl Batch {
             }
             if is_input && self.author.is_none() {
                 return invalid(format!("record {index} is an input without an author"));
+            }
+            if is_input && !matches!(self.author, Some(Author::Human { .. })) {
+                return invalid(format!("record {index} is an input, and its author is not a person"));
             }
             if is_input && record.items.iter().any(|item| Some(&item.author) != self.author.as_ref()) {
                 return invalid(format!("record {index} brings an item of another author"));

@@ -76,7 +76,8 @@ impl PartyBuilder {
         self
     }
 
-    /// Who speaks through this handle; a person called `you` where it is not set.
+    /// The person who speaks through this handle; one called `you` where it is not set. An agent speaks
+    /// from its seat only, so that nobody can speak under its name.
     #[must_use]
     pub fn author(mut self, author: Author) -> Self {
         self.author = author;
@@ -112,6 +113,10 @@ impl PartyBuilder {
     /// written; then
     /// [`ErrorKind::Bus`] and [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
+        if !matches!(self.author, Author::Human { .. }) {
+            let context = format!("`{}` is no person: only people speak through a handle", self.author);
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
         if question.trim().is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the first message is empty"));
         }

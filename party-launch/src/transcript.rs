@@ -84,7 +84,14 @@ impl Transcript {
                 return self.said.last();
             }
             Event::Quiesced(event) => {
-                self.absences.extend(event.absent.into_iter().map(|absence| (event.round, absence)));
+                // A judge that is asked again is absent once.
+                for absence in event.absent {
+                    let is_same =
+                        |(round, known): &(u32, Absence)| (*round, known.seat) == (event.round, absence.seat);
+                    if !self.absences.iter().any(is_same) {
+                        self.absences.push((event.round, absence));
+                    }
+                }
             }
             Event::SessionClosed(event) => self.closed = Some(event.reason),
             _ => {}

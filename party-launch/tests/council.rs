@@ -8,7 +8,8 @@ use party_launch::{
     ErrorKind, Party,
     bus::{Batch, Bus, BusExt, Classes, Fault, FaultyBus, LeaseOp, MemoryBus, Owner, SessionQuery},
     core::{
-        BatchId, CloseReason, Document, NewRecord, Offset, SessionId, SessionOpened, ThreadId, Timestamp, Usd,
+        Author, BatchId, CloseReason, Document, NewRecord, Offset, SessionId, SessionOpened, ThreadId,
+        Timestamp, Usd,
     },
     formats::Format,
     harness::scripted::Step,
@@ -202,5 +203,8 @@ async fn a_session_has_one_driver_and_what_cannot_be_resumed_is_refused() {
     assert_eq!(resume(SessionId::derive(&[])).await.unwrap_err().kind(), ErrorKind::NotFound);
     let changed = council(Arc::clone(&bus), script(), 1).resume(party.session()).await.unwrap_err();
     assert_eq!(changed.kind(), ErrorKind::Invalid);
-    assert_eq!(council(bus, script(), 1).start(" ").await.unwrap_err().kind(), ErrorKind::Invalid);
+    let empty = council(Arc::clone(&bus), script(), 1).start(" ").await;
+    assert_eq!(empty.unwrap_err().kind(), ErrorKind::Invalid);
+    let forged = council(bus, script(), 1).author(Author::agent("Maat")).start("Ship?").await;
+    assert_eq!(forged.unwrap_err().to_string(), "`Maat` is no person: only people speak through a handle");
 }
