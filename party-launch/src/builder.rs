@@ -110,13 +110,8 @@ impl PartyBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Format`], [`ErrorKind::Invalid`] and [`ErrorKind::Harness`] before anything is
-    /// written; then
-    /// [`ErrorKind::Bus`] and [`ErrorKind::Io`].
+    /// written; then [`ErrorKind::Bus`] and [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
-        if !matches!(self.author, Author::Human { .. }) {
-            let context = format!("`{}` is no person: only people speak through a handle", self.author);
-            return Err(Error::new(ErrorKind::Invalid, context));
-        }
         if question.trim().is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the first message is empty"));
         }
@@ -162,9 +157,14 @@ impl PartyBuilder {
         self.drive(log, held, mcp, folded).await
     }
 
-    /// Finds out whether the runtimes are there, and listens for their tools, before anything is
+    /// Finds out whether all that a driver needs is there, and listens for tools, before anything is
     /// written: a session must not fail for want of a program.
     async fn ready(&self, names: &BTreeSet<String>) -> Result<Option<Arc<McpServer>>> {
+        if !matches!(self.author, Author::Human { .. }) {
+            let context = format!("`{}` is no person: only people speak through a handle", self.author);
+            return Err(Error::new(ErrorKind::Invalid, context));
+        }
+        self.agents_folder()?;
         let mut by_http = false;
         for name in names {
             let Some(harness) = self.harnesses.get(name) else {

@@ -5,16 +5,16 @@ mod common;
 
 use common::{PERSONAS, council, folded, in_words, release, replay, script};
 use party_launch::{
-    ErrorKind, Party,
+    ErrorKind, Party, Seat,
     bus::{Batch, Bus, BusExt, Classes, Fault, FaultyBus, LeaseOp, MemoryBus, Owner, SessionQuery},
     core::{
         Author, BatchId, CloseReason, Document, NewRecord, Offset, SessionId, SessionOpened, ThreadId,
         Timestamp, Usd,
     },
     formats::Format,
-    harness::scripted::Step,
+    harness::scripted::{Scripted, Step},
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 async fn texts(party: &Party) -> Vec<String> {
     let mut feed = party.feed();
@@ -201,10 +201,20 @@ async fn a_session_has_one_driver_and_what_cannot_be_resumed_is_refused() {
     let resume = |session| common::builder(Arc::clone(&bus), script()).resume(session);
     assert_eq!(resume(party.session()).await.unwrap_err().kind(), ErrorKind::Busy);
     assert_eq!(resume(SessionId::derive(&[])).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let forged =
+        common::builder(Arc::clone(&bus), script()).author(Author::agent("Maat")).resume(party.session());
+    assert_eq!(forged.await.unwrap_err().kind(), ErrorKind::Invalid);
     let changed = council(Arc::clone(&bus), script(), 1).resume(party.session()).await.unwrap_err();
     assert_eq!(changed.kind(), ErrorKind::Invalid);
     let empty = council(Arc::clone(&bus), script(), 1).start(" ").await;
     assert_eq!(empty.unwrap_err().kind(), ErrorKind::Invalid);
-    let forged = council(bus, script(), 1).author(Author::agent("Maat")).start("Ship?").await;
+    let sessions = async || bus.sessions(SessionQuery::newest()).await.unwrap().entries.len();
+    let before = sessions().await;
+    let homeless =
+        Party::builder(Arc::clone(&bus)).harness(Scripted::new(script())).environment(BTreeMap::new());
+    let nowhere = homeless.seat(Seat::new("Mary", "participant")).start("Ship?").await.unwrap_err();
+    assert_eq!(nowhere.to_string(), "no folder for the agents: set one, or HOME in their environment");
+    assert_eq!(sessions().await, before, "nothing is written");
+    let forged = council(Arc::clone(&bus), script(), 1).author(Author::agent("Maat")).start("Ship?").await;
     assert_eq!(forged.unwrap_err().to_string(), "`Maat` is no person: only people speak through a handle");
 }
