@@ -110,6 +110,7 @@ impl Forum {
             usage: Usage::default(),
             cost: Cost::Reported(Usd::from_micros(10_000)),
             reason: None,
+            failure: None,
             sent: Sent::Full,
         };
         let said = Op::Add { threads: vec![thread], item: item.id, how: How::Said };

@@ -104,6 +104,7 @@ fn samples() -> Vec<NewRecord> {
             usage,
             cost: Cost::Reported(Usd::from_micros(1_490)),
             reason: None,
+            failure: None,
             sent: Sent::Delta,
         }
         .into())

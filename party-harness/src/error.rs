@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Missing,
     /// The runtime said something that cannot be.
     Protocol,
+    /// The harness does not declare that it can do this.
+    Unsupported,
 }
 
 /// An error of a harness: its kind, what it is about, and what caused it.

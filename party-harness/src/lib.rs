@@ -20,51 +20,27 @@
 pub mod claude_code;
 pub mod scripted;
 
+mod capabilities;
 mod error;
+mod json;
+mod process;
 mod tool;
 mod turn;
 
 pub use async_trait::async_trait;
+pub use capabilities::{Capabilities, CostSource, Permissions, ToolDoor, ToolForce};
 pub use error::{Error, ErrorKind, Result};
-pub use tool::{McpEndpoint, ToolCall, ToolPort, ToolReply, ToolSpec};
-pub use turn::{FullView, Recovery, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey, TurnRequest};
+pub use json::RawJson;
+pub use tool::{McpEndpoint, ToolCall, ToolChoice, ToolPort, ToolReply, ToolSpec};
+pub use turn::{
+    Answer, FullView, Recovery, RequestId, Steered, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey,
+    TurnRequest,
+};
 
 use party_core::{SeatId, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, sync::Arc};
-
-/// Where a runtime's cost figures come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CostSource {
-    /// The runtime reports what it spent.
-    Reported,
-    /// Nobody knows.
-    Unknown,
-}
-
-/// How a host's tools reach a runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ToolDoor {
-    /// The adapter calls the [`ToolPort`] itself.
-    InProcess,
-    /// The runtime calls an MCP server over HTTP, which the host runs: [`TurnRequest::mcp`].
-    McpHttp,
-}
-
-/// What a runtime can do; declared, never guessed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "every adapter declares each of them")]
-pub struct Capabilities {
-    /// A runtime session remembers its turns and can be resumed by token after a restart.
-    pub resume: bool,
-    /// How tools reach it.
-    pub tools: ToolDoor,
-    /// Where its cost comes from.
-    pub cost: CostSource,
-}
 
 /// What a harness is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,21 +131,59 @@ impl<H: Harness + ?Sized> Harness for Arc<H> {
     }
 }
 
+/// Where a runtime session stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "adapters build it")]
+pub struct RuntimeState {
+    /// The token to resume it by, once there is one.
+    pub token: Option<ResumeToken>,
+    /// It goes on with what it was opened by, and remembers the turns before.
+    pub resumed: bool,
+    /// What it does now.
+    pub health: Health,
+}
+
+/// What a runtime session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Health {
+    /// It waits for a turn.
+    Idle,
+    /// It runs a turn.
+    Running,
+    /// It was closed, and takes no further turn.
+    Closed,
+}
+
+/// How a runtime session is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Close {
+    /// A running turn is interrupted, and the runtime may put its own affairs in order.
+    Orderly,
+    /// Whatever runs is killed at once.
+    Now,
+}
+
 /// One agent's session in its runtime.
 #[async_trait]
 pub trait RuntimeSession: Debug + Send + Sync + 'static {
-    /// The token to resume it by, once there is one.
-    fn token(&self) -> Option<ResumeToken>;
+    /// Where it stands: what it can be resumed by, and what it does.
+    fn state(&self) -> RuntimeState;
 
     /// Runs one turn. One at a time: another while one runs is [`ErrorKind::Busy`]. Dropping the
     /// [`Turn`] interrupts it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Busy`] and [`ErrorKind::Closed`]; [`ErrorKind::Invalid`] where the request asks for
+    /// what the harness does not declare. Nothing was sent to a model then, so nothing was spent.
     async fn turn(&self, request: TurnRequest) -> Result<Turn>;
 
-    /// What became of a turn that an earlier process of the host started. Whatever that process
-    /// left running is ended first.
+    /// What became of a turn that an earlier process of the host started. A runtime that cannot hand
+    /// a turn over first ends whatever that process left running.
     async fn recover(&self, turn: TurnKey) -> Result<Recovery>;
 
     /// Ends the runtime's part of it, a running turn included, and returns when nothing of it runs
-    /// any more. The session can be resumed by its token later.
-    async fn close(&self) -> Result<()>;
+    /// any more. The session can be resumed by its token later. Safe to repeat.
+    async fn close(&self, how: Close) -> Result<()>;
 }

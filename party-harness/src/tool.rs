@@ -19,6 +19,19 @@ pub struct ToolSpec {
     pub input_schema: Value,
 }
 
+/// Whether the model has to call a tool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// Its first step calls one.
+    Once,
+    /// Each step calls one, until the turn is over.
+    Always,
+}
+
 /// One call, tied to its turn by the launch that carried it, never by its arguments.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]

@@ -1,11 +1,10 @@
 //! One run of an agent: what it is asked, what it streams, how it ends.
 
-use crate::{McpEndpoint, Result, ResumeToken, ToolSpec};
+use crate::{McpEndpoint, RawJson, Result, ResumeToken, ToolChoice, ToolSpec};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use party_core::{Cost, ModelMessage, Outcome, Sent, SessionId, TurnId, Usage, Usd};
+use party_core::{Cost, Failure, ModelMessage, Outcome, Sent, SessionId, TurnId, Usage, Usd};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{fmt, sync::Arc};
 
 /// Names one attempt at one turn.
@@ -43,8 +42,15 @@ pub struct TurnRequest {
     pub continuation: Option<String>,
     /// The tools of this turn; no others are offered.
     pub tools: Vec<ToolSpec>,
+    /// Whether the model has to call one of them, for a runtime that can see to it.
+    pub tool_choice: ToolChoice,
     /// The host's MCP server, for a runtime that reaches tools by it.
     pub mcp: Option<McpEndpoint>,
+    /// The runtime's own tools of this turn, such as `Bash`; no others of its own are offered.
+    pub own_tools: Vec<String>,
+    /// Whether the runtime asks ([`TurnEvent::PermissionAsked`]) before it uses one of those;
+    /// it uses them freely otherwise.
+    pub ask: bool,
     /// What the turn may spend, for a runtime that can keep a limit.
     pub limit: Option<Usd>,
     /// All turns that start together on this harness, this one included, so that a harness with a
@@ -67,12 +73,12 @@ pub enum TurnEvent {
     /// The model wrote text.
     Text {
         /// The text.
-        text: String,
+        text: Arc<str>,
     },
     /// The model reasoned.
     Thinking {
         /// The reasoning.
-        text: String,
+        text: Arc<str>,
     },
     /// The model called a tool.
     ToolUse {
@@ -81,16 +87,38 @@ pub enum TurnEvent {
         /// The tool's name.
         name: String,
         /// The arguments.
-        input: Value,
+        input: RawJson,
     },
     /// A tool answered.
     ToolResult {
         /// The id of the call.
         id: String,
         /// The answer.
-        text: String,
+        text: Arc<str>,
         /// Whether it failed.
         is_error: bool,
+    },
+    /// The runtime asks whether it may use a tool of its own, and waits for
+    /// [`TurnControl::answer`].
+    PermissionAsked {
+        /// Names the question.
+        request: RequestId,
+        /// The tool's name.
+        tool: String,
+        /// Its arguments.
+        input: RawJson,
+    },
+    /// The runtime no longer waits for an answer.
+    PermissionWithdrawn {
+        /// The question.
+        request: RequestId,
+    },
+    /// What the turn used and cost so far.
+    Spent {
+        /// Tokens of this attempt so far.
+        usage: Usage,
+        /// Cost of this attempt so far.
+        cost: Cost,
     },
     /// The runtime waits by itself, such as for a retry; a sign of life.
     Waiting {
@@ -107,7 +135,7 @@ pub enum TurnEvent {
     /// Something that the adapter does not know, as it came.
     Raw {
         /// The runtime's own event.
-        event: Value,
+        event: RawJson,
     },
     /// The end; always the last event, exactly once.
     Ended(TurnEnd),
@@ -122,14 +150,17 @@ pub struct TurnEnd {
     pub outcome: Outcome,
     /// What the agent said last, where it said something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
+    pub text: Option<Arc<str>>,
     /// Tokens of this attempt.
     pub usage: Usage,
     /// Cost of this attempt.
     pub cost: Cost,
-    /// Why, where it did not complete.
+    /// Why, in words, where it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What kind of failure it was, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// What the runtime was sent.
     pub sent: Sent,
     /// The token to resume by from now on; none where the runtime session is of no more use.
@@ -138,18 +169,64 @@ pub struct TurnEnd {
 }
 
 /// What became of a turn of an earlier process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub enum Recovery {
+    /// It ended meanwhile.
+    Ended(TurnEnd),
+    /// It still runs, and goes on here.
+    Running(Turn),
     /// The runtime never saw it: it has cost nothing.
     NotSeen,
     /// It was seen; how far it came and what it cost is not known.
     Unknown,
 }
 
-/// Steers a running turn.
+/// Names a question of the runtime within its turn.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+#[expect(clippy::exhaustive_structs, reason = "a value with a name")]
+pub struct RequestId(pub String);
+
+/// The answer to a runtime's question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answer {
+    /// It may.
+    Allow,
+    /// It may not; the model is told why.
+    Deny {
+        /// Why, for the model.
+        why: String,
+    },
+}
+
+/// What became of a message to a running turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Steered {
+    /// The runtime takes it into this turn, which ends once it has answered.
+    Taken,
+    /// The turn is over; nothing was sent.
+    TooLate,
+}
+
+/// Steers a running turn, while its events are read.
 #[async_trait]
 pub trait TurnControl: fmt::Debug + Send + Sync + 'static {
+    /// Tells the agent something more. Safe to cancel; it may have been told then.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless
+    /// [`Capabilities::steer`](crate::Capabilities::steer) is declared.
+    async fn steer(&self, text: String) -> Result<Steered>;
+
+    /// Answers a question of the runtime. An answer to one that is withdrawn or unknown does nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) where the runtime never asks.
+    async fn answer(&self, request: RequestId, answer: Answer) -> Result<()>;
+
     /// Asks the runtime to stop; the stream still ends with its `Ended`. Safe to repeat.
     async fn interrupt(&self) -> Result<()>;
 }

@@ -247,7 +247,7 @@ fn damaged_bytes_are_kept_as_raw() {
     let events = decoder.feed(&input);
     let raw = events.iter().filter(|event| matches!(event, Decoded::Event(TurnEvent::Raw { .. }))).count();
     assert_eq!((raw, events.len()), (6, 7), "{events:?}");
-    let text = TurnEvent::Text { text: "half \u{fffd}".to_owned() };
+    let text = TurnEvent::Text { text: "half \u{fffd}".into() };
     assert_eq!(events.last(), Some(&Decoded::Event(text)));
     assert_eq!(decoder.feed(&vec![b'\n'; 1_000_000]), []);
 }

@@ -120,7 +120,7 @@ async fn a168_a_tool_is_in_the_first_request_and_its_call_reaches_the_host() {
     assert_eq!(calls[0]["params"]["_meta"]["claudecode/toolUseId"].as_str(), id.as_deref());
     assert!(
         events.iter().any(
-            |e| matches!(e, TurnEvent::ToolResult { text, is_error: false, .. } if text == "shared as 7")
+            |e| matches!(e, TurnEvent::ToolResult { text, is_error: false, .. } if &**text == "shared as 7")
         )
     );
 }

@@ -10,7 +10,7 @@ use crate::{
 use futures::StreamExt;
 use party_core::{Cost, Offset, Outcome, Sent, TurnId, Usage, Usd};
 use party_harness::{
-    Error, Result, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest,
+    Error, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -88,6 +88,9 @@ impl Attempt {
             full: Arc::new(self.view.clone()),
             continuation: self.continuation.clone(),
             tools: self.tools.clone(),
+            tool_choice: ToolChoice::Auto,
+            own_tools: Vec::new(),
+            ask: false,
             mcp: admission.as_ref().map(Admission::endpoint),
             limit: self.limit,
             alongside: self.alongside.clone(),
@@ -175,6 +178,7 @@ pub(crate) fn ended(outcome: Outcome, reason: &str) -> TurnEnd {
         usage: Usage::default(),
         cost: Cost::Unknown,
         reason: Some(reason.to_owned()),
+        failure: None,
         sent: Sent::Delta,
         token: None,
     }

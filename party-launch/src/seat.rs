@@ -1,7 +1,9 @@
 //! A seat's runtime: which harness runs it, and its runtime session once it is open.
 
 use party_core::{SeatId, SessionId};
-use party_harness::{Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolPort};
+use party_harness::{
+    Close, Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolPort,
+};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -62,7 +64,7 @@ impl SeatRuntime {
     /// Ends whatever the runtime still runs for the seat.
     pub(crate) async fn close(&self) {
         if let Some(open) = self.state.lock().await.open.take()
-            && let Err(error) = open.close().await
+            && let Err(error) = open.close(Close::Orderly).await
         {
             tracing::warn!(seat = %self.name, %error, "the runtime session is not closed");
         }

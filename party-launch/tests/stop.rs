@@ -8,9 +8,9 @@ use party_launch::{
         Author, BatchId, CloseReason, Command, Commanded, Cost, NewRecord, Outcome, Sent, Timestamp, Usage,
     },
     harness::{
-        Capabilities, CostSource, Harness, HarnessInfo, Probe, Recovery, Result, ResumeToken, RuntimeSession,
-        RuntimeSpec, ToolDoor, ToolPort, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey, TurnRequest,
-        async_trait,
+        Answer, Capabilities, Close, Harness, HarnessInfo, Health, Probe, Recovery, RequestId, Result,
+        RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolPort, Turn, TurnControl, TurnEnd, TurnEvent,
+        TurnKey, TurnRequest, async_trait,
     },
 };
 use std::{
@@ -52,8 +52,8 @@ impl Harness for Chatterbox {
 
 #[async_trait]
 impl RuntimeSession for Chat {
-    fn token(&self) -> Option<ResumeToken> {
-        None
+    fn state(&self) -> RuntimeState {
+        RuntimeState { token: None, resumed: false, health: Health::Idle }
     }
 
     async fn turn(&self, _: TurnRequest) -> Result<Turn> {
@@ -73,13 +73,21 @@ impl RuntimeSession for Chat {
         Ok(Recovery::NotSeen)
     }
 
-    async fn close(&self) -> Result<()> {
+    async fn close(&self, _: Close) -> Result<()> {
         Ok(())
     }
 }
 
 #[async_trait]
 impl TurnControl for Interrupted {
+    async fn steer(&self, _: String) -> Result<Steered> {
+        Ok(Steered::TooLate)
+    }
+
+    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
+        Ok(())
+    }
+
     async fn interrupt(&self) -> Result<()> {
         self.0.store(true, Ordering::Release);
         Ok(())
@@ -93,6 +101,7 @@ fn ended() -> TurnEvent {
         usage: Usage::default(),
         cost: Cost::Unknown,
         reason: None,
+        failure: None,
         sent: Sent::Full,
         token: None,
     })
@@ -100,11 +109,10 @@ fn ended() -> TurnEvent {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_that_another_process_wrote_ends_a_turn_that_streams_without_pause() {
-    let capabilities = Capabilities { resume: false, tools: ToolDoor::InProcess, cost: CostSource::Unknown };
     let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
     let folder = tempfile::tempdir().unwrap();
     let party = Party::builder(Arc::clone(&bus))
-        .harness(Chatterbox(HarnessInfo { name: "chat".into(), capabilities }))
+        .harness(Chatterbox(HarnessInfo { name: "chat".into(), capabilities: Capabilities::TEXT_ONLY }))
         .folder(folder.path())
         .seat(Seat::new("Ada", "participant"))
         .start("Hi")

@@ -67,6 +67,40 @@ pub enum Outcome {
     Lost,
 }
 
+/// What kind of failure ended a turn: for whoever acts on it. The reason in words stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub enum Failure {
+    /// The runtime did not start.
+    NotStarted,
+    /// The host's tools did not reach the runtime.
+    Poisoned,
+    /// The runtime died in the middle.
+    Died,
+    /// The runtime showed no sign of life for too long.
+    Idle,
+    /// The provider does not accept the credential.
+    Unauthenticated,
+    /// The provider limits the credential.
+    RateLimited,
+    /// The provider is overloaded.
+    Overloaded,
+    /// The provider does not know the model, or refused the request for another reason.
+    Rejected,
+    /// What the turn may spend was spent.
+    OverBudget,
+    /// The turn took as many steps as it may.
+    StepLimit,
+    /// The conversation is too long for the model.
+    TooLong,
+    /// The turn ended without the tool call that its intent asks for.
+    NoToolCall,
+    /// Any other, also one of a newer writer.
+    #[serde(other)]
+    Other,
+}
+
 /// An attempt ended without ending its turn; another attempt follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -118,6 +152,9 @@ pub struct TurnEnded {
     /// Why it ended so, in words, where it did not complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What kind of failure it was, where it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// What the runtime was sent.
     pub sent: Sent,
 }

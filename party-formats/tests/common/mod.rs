@@ -113,6 +113,7 @@ impl Sim {
             usage: Usage::default(),
             cost,
             reason: None,
+            failure: None,
             sent: Sent::Full,
         };
         let mut record = NewRecord::new(Timestamp::default(), &event.into()).in_turn(turn.turn);

@@ -3,8 +3,8 @@
 use super::{
     identity::host,
     launch::{LaunchPlan, marker, scratch},
-    tree::{self, Process},
 };
+use crate::process::tree::{self, Process};
 use crate::{Error, ErrorKind, Recovery, Result, RuntimeSpec, TurnKey};
 use serde::{Deserialize, Serialize};
 use std::{

@@ -18,19 +18,17 @@ mod codec;
 mod files;
 mod identity;
 mod launch;
-mod process;
 mod run;
 mod session;
-mod tree;
 
-pub use codec::{Decoded, Decoder, Exit, Status, Verdict};
+pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
 
+use crate::process::{self, Patience};
 use crate::{
     Capabilities, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
     RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
-use process::Patience;
 use session::{ClaudeSession, Inner};
 use std::{
     collections::BTreeMap,
@@ -43,6 +41,10 @@ use tokio::process::Command;
 
 /// How long `claude --version` may take; a cold start reads a few hundred megabytes.
 const PROBE: Duration = Duration::from_secs(30);
+
+/// How to get the binary.
+const INSTALL: &str = "install Claude Code with `npm install -g @anthropic-ai/claude-code`, or name its binary \
+                       with `--claude-bin PATH`";
 
 /// The `claude` binary as a harness.
 #[derive(Debug)]
@@ -60,8 +62,12 @@ impl ClaudeCode {
     pub fn new(program: impl Into<PathBuf>) -> Self {
         let program = program.into();
         let is_name = program.components().count() == 1;
-        let capabilities =
-            Capabilities { resume: true, tools: ToolDoor::McpHttp, cost: CostSource::Reported };
+        let capabilities = Capabilities {
+            resume: true,
+            tools: ToolDoor::McpHttp,
+            cost: CostSource::Reported,
+            ..Capabilities::TEXT_ONLY
+        };
         Self {
             info: HarnessInfo { name: "claude".to_owned(), capabilities },
             // Turns run in other folders, from where a relative path would lead elsewhere.
@@ -119,7 +125,7 @@ impl Harness for ClaudeCode {
         command.arg("--version").env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PROBE, command.output()).await;
         let output = output.map_err(|_| not_claude(&self.program, "it does not answer"))?;
-        let output = output.map_err(|error| process::refused(&self.program, error))?;
+        let output = output.map_err(|error| process::refused(&self.program, INSTALL, error))?;
         let said = String::from_utf8_lossy(&output.stdout);
         match said.trim().split_once(' ') {
             Some((version, "(Claude Code)")) if output.status.success() => {

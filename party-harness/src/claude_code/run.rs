@@ -1,14 +1,15 @@
 //! A running turn: its processes one after another, their output as events, and one end.
 
 use super::{
+    INSTALL,
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
     identity::Token,
     launch::{self, LaunchPlan, marker},
-    process::{Patience, Pipes, Running, code_and_signal, drain, ladder, write_all},
     session::{Busy, Inner},
 };
+use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
 use crate::{Result, TurnEnd, TurnEvent, TurnRequest};
 use std::{
     process::ExitStatus,
@@ -65,7 +66,16 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
     // Written before, so that a crash in between does not make the turn unseen.
     Trace::new(request.key, attempt.n, None).write(spec)?;
     let token = inner.process_token();
-    let (running, pipes) = Running::start(&plan, marker(spec)).await?;
+    let start = Start {
+        name: "claude",
+        install: INSTALL,
+        program: &plan.program,
+        args: &plan.args,
+        env: &plan.env,
+        cwd: &plan.cwd,
+        marker: &marker(spec),
+    };
+    let (running, pipes) = Running::start(&start).await?;
     Trace::new(request.key, attempt.n, running.process()).write(spec)?;
     let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
     Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
@@ -99,10 +109,11 @@ impl Run {
         self.inner.remember(token.clone(), n);
         let end = TurnEnd {
             outcome: verdict.status.outcome(),
-            text: verdict.text,
+            text: verdict.text.map(Into::into),
             usage: verdict.usage,
             cost: verdict.cost,
             reason: verdict.reason,
+            failure: None,
             sent: attempt.sent(),
             token: token.as_ref().map(Token::write),
         };
@@ -182,6 +193,8 @@ impl Run {
         for event in events {
             let event = match event {
                 Decoded::Event(event) => event,
+                // A process per turn is asked nothing and asks nothing.
+                Decoded::Control(_) => continue,
                 Decoded::Session(id) => {
                     let token = Token::new(self.inner.place.clone(), id, attempt.n, attempt.carried);
                     let started = TurnEvent::Started { token: token.write(), sent: attempt.sent() };

@@ -4,12 +4,12 @@ use super::{
     attempt::Attempt,
     files::{self, Trace},
     identity::{Place, Token},
-    process::Patience,
     run::{Run, launch},
 };
+use crate::process::Patience;
 use crate::{
-    Error, ErrorKind, Recovery, Result, ResumeToken, RuntimeSession, RuntimeSpec, Turn, TurnControl,
-    TurnEvent, TurnKey, TurnRequest,
+    Answer, Close, Error, ErrorKind, Health, Recovery, RequestId, Result, RuntimeSession, RuntimeSpec,
+    RuntimeState, Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -33,6 +33,7 @@ pub(super) struct Inner {
     pub(super) place: Place,
     pub(super) patience: Patience,
     pub(super) line_limit: usize,
+    resumed: bool,
     state: Mutex<State>,
     stop: CancellationToken,
     processes: TaskTracker,
@@ -58,10 +59,11 @@ impl Inner {
         let given = spec.resume.as_ref().and_then(Token::read);
         let next = given.as_ref().map_or(0, |token| token.n + 1);
         let token = given.filter(|token| token.place == place);
+        let resumed = token.is_some();
         let n = token.as_ref().map_or(next, |token| token.n).max(trace.as_ref().map_or(0, |trace| trace.n));
         let state = Mutex::new(State { token, n, busy: false });
         let (stop, processes) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { program, spec, place, patience, line_limit, state, stop, processes })
+        Ok(Self { program, spec, place, patience, line_limit, resumed, state, stop, processes })
     }
 
     pub(super) fn remember(&self, token: Option<Token>, n: u32) {
@@ -113,8 +115,14 @@ pub(super) struct ClaudeSession(pub(super) Arc<Inner>);
 
 #[async_trait]
 impl RuntimeSession for ClaudeSession {
-    fn token(&self) -> Option<ResumeToken> {
-        self.0.state().token.as_ref().map(Token::write)
+    fn state(&self) -> RuntimeState {
+        let state = self.0.state();
+        let health = match state.busy {
+            _ if self.0.stop.is_cancelled() => Health::Closed,
+            true => Health::Running,
+            false => Health::Idle,
+        };
+        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.0.resumed, health }
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
@@ -141,7 +149,7 @@ impl RuntimeSession for ClaudeSession {
         Ok(recovery)
     }
 
-    async fn close(&self) -> Result<()> {
+    async fn close(&self, _: Close) -> Result<()> {
         self.0.end().await;
         Ok(())
     }
@@ -156,6 +164,14 @@ struct Stop(CancellationToken);
 
 #[async_trait]
 impl TurnControl for Stop {
+    async fn steer(&self, _: String) -> Result<Steered> {
+        Err(Error::new(ErrorKind::Unsupported, "a process per turn takes one message"))
+    }
+
+    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "a process per turn asks nothing"))
+    }
+
     async fn interrupt(&self) -> Result<()> {
         self.0.cancel();
         Ok(())

@@ -10,13 +10,13 @@ mod timeline;
 pub use script::{Script, ScriptError, Step};
 
 use crate::{
-    Capabilities, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Recovery, Result, ResumeToken,
-    RuntimeSession, RuntimeSpec, ToolCall, ToolDoor, ToolPort, Turn, TurnControl, TurnEnd, TurnEvent,
-    TurnKey, TurnRequest,
+    Answer, Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Health, Probe, Recovery,
+    RequestId, Result, ResumeToken, RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolCall, ToolDoor,
+    ToolPort, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use party_core::{Cost, Outcome, Sent, Usage};
+use party_core::{Cost, Failure, Outcome, Sent, Usage};
 use script::Act;
 use serde_json::json;
 use std::{
@@ -40,8 +40,12 @@ pub struct Scripted {
 impl Scripted {
     /// A harness for the agents of `script`.
     pub fn new(script: Script) -> Self {
-        let capabilities =
-            Capabilities { resume: true, tools: ToolDoor::InProcess, cost: CostSource::Reported };
+        let capabilities = Capabilities {
+            resume: true,
+            tools: ToolDoor::InProcess,
+            cost: CostSource::Reported,
+            ..Capabilities::TEXT_ONLY
+        };
         Self {
             info: HarnessInfo { name: "scripted".to_owned(), capabilities },
             script: Arc::new(script),
@@ -66,13 +70,14 @@ impl Harness for Scripted {
             let context = format!("no script for agent `{}`; there are scripts for: {known}", spec.agent);
             return Err(Error::new(ErrorKind::Invalid, context));
         }
-        let turns = spec.resume.and_then(|token| token.0.get("turns")?.as_u64()).unwrap_or(0);
+        let turns = spec.resume.and_then(|token| token.0.get("turns")?.as_u64());
         Ok(Arc::new(ScriptedSession {
             agent: spec.agent,
             script: Arc::clone(&self.script),
             timeline: Arc::clone(&self.timeline),
             tools,
-            turns: Arc::new(Mutex::new(turns)),
+            resumed: turns.is_some(),
+            turns: Arc::new(Mutex::new(turns.unwrap_or(0))),
             busy: Arc::new(AtomicBool::new(false)),
         }))
     }
@@ -88,6 +93,7 @@ struct ScriptedSession {
     script: Arc<Script>,
     timeline: Arc<Timeline>,
     tools: Arc<dyn ToolPort>,
+    resumed: bool,
     /// How many turns have ended; the resume token.
     turns: Arc<Mutex<u64>>,
     busy: Arc<AtomicBool>,
@@ -95,8 +101,10 @@ struct ScriptedSession {
 
 #[async_trait]
 impl RuntimeSession for ScriptedSession {
-    fn token(&self) -> Option<ResumeToken> {
-        Some(token(*self.turns.lock().unwrap_or_else(PoisonError::into_inner)))
+    fn state(&self) -> RuntimeState {
+        let turns = *self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = if self.busy.load(Ordering::Acquire) { Health::Running } else { Health::Idle };
+        RuntimeState { token: Some(token(turns)), resumed: self.resumed, health }
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
@@ -128,7 +136,7 @@ impl RuntimeSession for ScriptedSession {
         Ok(Recovery::NotSeen)
     }
 
-    async fn close(&self) -> Result<()> {
+    async fn close(&self, _: Close) -> Result<()> {
         Ok(())
     }
 }
@@ -148,6 +156,14 @@ struct Stop(CancellationToken);
 
 #[async_trait]
 impl TurnControl for Stop {
+    async fn steer(&self, _: String) -> Result<Steered> {
+        Err(Error::new(ErrorKind::Unsupported, "a script takes no further messages"))
+    }
+
+    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "a script asks nothing"))
+    }
+
     async fn interrupt(&self) -> Result<()> {
         self.0.cancel();
         Ok(())
@@ -195,7 +211,7 @@ impl Run {
 
     async fn perform(&mut self, act: Act) -> TurnEvent {
         match act {
-            Act::Text(text) => TurnEvent::Text { text },
+            Act::Text(text) => TurnEvent::Text { text: text.into() },
             Act::Call { id, name, arguments } => {
                 let call = ToolCall {
                     key: self.key,
@@ -204,10 +220,13 @@ impl Run {
                     arguments: arguments.clone(),
                 };
                 let reply = self.tools.call(call).await;
-                let result =
-                    TurnEvent::ToolResult { id: id.clone(), text: reply.text, is_error: reply.is_error };
+                let result = TurnEvent::ToolResult {
+                    id: id.clone(),
+                    text: reply.text.into(),
+                    is_error: reply.is_error,
+                };
                 self.pending.push_back(result);
-                TurnEvent::ToolUse { id, name, input: arguments }
+                TurnEvent::ToolUse { id, name, input: arguments.into() }
             }
             Act::End(outcome, text, reason) => self.end(outcome, text, reason),
             Act::Wait(_) | Act::Hang => {
@@ -223,9 +242,10 @@ impl Run {
         let usage = Usage::default();
         let end = TurnEnd {
             outcome,
-            text,
+            text: text.map(Into::into),
             usage,
             cost: self.cost,
+            failure: (outcome == Outcome::Failed).then_some(Failure::Other),
             reason,
             sent: Sent::Delta,
             token: Some(token(*turns)),

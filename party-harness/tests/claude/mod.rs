@@ -5,8 +5,9 @@
 use futures::StreamExt as _;
 use party_core::{ContentBlock, Framing, ModelMessage, Offset, SeatId, SessionId, TurnId};
 use party_harness::{
-    FullView, Harness as _, Probe, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolCall, ToolPort,
-    ToolReply, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest, async_trait, claude_code::ClaudeCode,
+    FullView, Harness as _, Probe, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolCall, ToolChoice,
+    ToolPort, ToolReply, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest, async_trait,
+    claude_code::ClaudeCode,
 };
 use std::{
     collections::BTreeMap,
@@ -149,7 +150,10 @@ impl Bench {
             full: Arc::new(Whole(full.to_owned())),
             continuation: None,
             tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
             mcp: None,
+            own_tools: Vec::new(),
+            ask: false,
             limit: None,
             alongside: vec![turn(offset)],
         }

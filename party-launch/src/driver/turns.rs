@@ -12,7 +12,7 @@ use party_core::{
     TurnEnded, TurnId,
 };
 use party_formats::{Effect, Engine, RunningTurn, engine_tool};
-use party_harness::{ResumeToken, ToolSpec, TurnEnd, TurnEvent, TurnKey};
+use party_harness::{Close, ResumeToken, ToolSpec, TurnEnd, TurnEvent, TurnKey};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::task::{Id, JoinError};
@@ -129,7 +129,7 @@ impl Driver {
         let runtime = Arc::clone(&self.seats[usize::from(seat.0)]);
         if let Some(old) = runtime.bind(end.token.clone()).await {
             // Its process may take its time to end; the driver waits for it when it lets go.
-            self.closing.spawn(async move { drop(old.close().await) });
+            self.closing.spawn(async move { drop(old.close(Close::Orderly).await) });
         }
         let seen = match end.outcome {
             Outcome::Completed | Outcome::Empty => key.turn,
@@ -153,7 +153,7 @@ impl Driver {
         let spec = self.log.engine.seat(seat);
         let text = end.text.filter(|text| !text.trim().is_empty());
         let item = text.zip(spec).map(|(text, spec)| {
-            (Item::message(fresh_item(), Author::agent(&spec.name), at, text), spec.thread)
+            (Item::message(fresh_item(), Author::agent(&spec.name), at, &*text), spec.thread)
         });
         let event = TurnEnded {
             turn: key.turn,
@@ -163,6 +163,7 @@ impl Driver {
             usage: end.usage,
             cost: end.cost,
             reason: end.reason,
+            failure: end.failure,
             sent: end.sent,
         };
         let record = NewRecord::new(at, &event.into()).in_turn(key.turn);

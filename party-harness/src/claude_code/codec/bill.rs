@@ -26,6 +26,12 @@ impl Bill {
         Self { carried, ..Self::default() }
     }
 
+    /// The bill of the next turn in the same process.
+    pub(super) fn next(&self) -> Self {
+        let Self { carried, per_process, total, .. } = *self;
+        Self { carried, per_process, total, ..Self::default() }
+    }
+
     pub(super) fn version(&mut self, version: &str) {
         let parts: Vec<u64> = version.split('.').map_while(|part| part.parse().ok()).collect();
         self.per_process = parts.len() == 3 && parts.as_slice() <= &LAST_PER_PROCESS[..];

@@ -1,11 +1,13 @@
 //! What the CLI writes, as events: pure, and the same however the bytes were cut or repeated.
 
 mod bill;
+mod control;
 mod frame;
 mod read;
 mod verdict;
 mod wire;
 
+pub use control::{Control, ControlRequest};
 pub use verdict::{Exit, Status, Verdict};
 
 use crate::TurnEvent;
@@ -27,6 +29,8 @@ pub enum Decoded {
     Session(String),
     /// An event of the turn; never its start or end.
     Event(TurnEvent),
+    /// A question or answer of the control protocol.
+    Control(Control),
 }
 
 /// The MCP server that a turn cannot do without.
@@ -132,13 +136,30 @@ impl Decoder {
         (events, self.verdict(exit))
     }
 
+    /// The end of a turn in a process that lives on: what the turn came to, once
+    /// [`is_done`](Self::is_done) says so. The next turn starts afresh in the same session.
+    pub fn end_turn(&mut self) -> Verdict {
+        let exit = Exit::default();
+        let carried = self.bill.next();
+        let fresh = Self {
+            framer: self.framer.clone(),
+            required: self.required.clone(),
+            session: self.session.clone(),
+            announced: self.announced,
+            has_output: true,
+            bill: carried,
+            ..Self::new()
+        };
+        std::mem::replace(self, fresh).verdict(&exit)
+    }
+
     /// Why the turn cannot go on, where its tools are not there.
     pub(super) fn poisoned(&self) -> Option<&str> {
         self.poisoned.as_deref()
     }
 
     /// Whether the answer is there and nothing runs any more.
-    pub(super) const fn is_done(&self) -> bool {
+    pub const fn is_done(&self) -> bool {
         self.last.is_some() && !self.in_turn
     }
 
@@ -147,7 +168,7 @@ impl Decoder {
             Frame::Line(line) => wire::without_lone_surrogates(line),
             Frame::TooLong(bytes) => {
                 let event = json!({"type": "party/lineTooLong", "bytes": bytes});
-                return self.event(TurnEvent::Raw { event });
+                return self.event(TurnEvent::Raw { event: event.into() });
             }
         };
         if line.trim_ascii().is_empty() {
@@ -163,7 +184,7 @@ impl Decoder {
     fn unread(&mut self, line: &[u8]) {
         let event = serde_json::from_slice(line)
             .unwrap_or_else(|_| json!({"type": "party/noJson", "text": String::from_utf8_lossy(line)}));
-        self.event(TurnEvent::Raw { event });
+        self.event(TurnEvent::Raw { event: event.into() });
     }
 
     /// Reads a line; `None` where it is not what it says that it is.
@@ -190,6 +211,9 @@ impl Decoder {
             ("system", Some("init")) => self.init(line, head),
             ("system", Some("api_retry")) => self.retry(line),
             ("rate_limit_event", _) => self.rate_limit(line),
+            ("control_request", _) => self.asked(line),
+            ("control_response", _) => self.answered(line),
+            ("control_cancel_request", _) => self.withdrawn(line),
             _ => self.keep(line),
         }
     }

@@ -17,7 +17,7 @@ impl Decoder {
 
     /// Hands a line on as it came.
     pub(super) fn keep(&mut self, line: &[u8]) -> Option<()> {
-        let event = serde_json::from_slice(line).ok()?;
+        let event = serde_json::from_slice::<Value>(line).ok()?.into();
         self.event(TurnEvent::Raw { event });
         Some(())
     }
@@ -76,13 +76,13 @@ impl Decoder {
             match serde_json::from_str(block.get()) {
                 Ok(Block::Text { text }) => {
                     self.answer.texts.push(text.clone());
-                    self.event(TurnEvent::Text { text });
+                    self.event(TurnEvent::Text { text: text.into() });
                 }
-                Ok(Block::Thinking { thinking }) => self.event(TurnEvent::Thinking { text: thinking }),
+                Ok(Block::Thinking { thinking }) => self.event(TurnEvent::Thinking { text: thinking.into() }),
                 Ok(Block::ToolUse { id, name, input }) => {
                     if self.seen.insert((Kind::Call, id.clone())) {
                         let name = self.plain_name(name);
-                        self.event(TurnEvent::ToolUse { id, name, input });
+                        self.event(TurnEvent::ToolUse { id, name, input: input.into() });
                     }
                 }
                 _ => self.unknown_block(block),
@@ -117,7 +117,7 @@ impl Decoder {
             match serde_json::from_str(block.get()) {
                 Ok(Block::ToolResult { tool_use_id: id, content, is_error }) => {
                     if self.seen.insert((Kind::Answer, id.clone())) {
-                        let (text, is_error) = (tool_text(&content), is_error.unwrap_or(false));
+                        let (text, is_error) = (tool_text(&content).into(), is_error.unwrap_or(false));
                         self.event(TurnEvent::ToolResult { id, text, is_error });
                     }
                 }
@@ -128,8 +128,7 @@ impl Decoder {
     }
 
     fn unknown_block(&mut self, block: &RawValue) {
-        let event = serde_json::from_str(block.get()).unwrap_or(Value::Null);
-        self.event(TurnEvent::Raw { event });
+        self.event(TurnEvent::Raw { event: block.into() });
     }
 
     /// A later result replaces an earlier one; their costs add up.

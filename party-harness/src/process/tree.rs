@@ -1,6 +1,6 @@
 //! All processes of one seat, on Linux by `/proc`.
 //!
-//! The CLI's children have process groups of their own, and outlive it when it is killed; they are
+//! A runtime's children may have process groups of their own, and outlive it when it is killed; they are
 //! found as descendants of a living process and by a variable that only this seat's have.
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,24 +12,24 @@ use std::{
 
 /// A process that cannot be mistaken for a later one with its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Process {
-    pub(super) pid: i32,
+pub(crate) struct Process {
+    pub(crate) pid: i32,
     /// When it started, in ticks since the machine did.
-    pub(super) start: u64,
+    pub(crate) start: u64,
 }
 
 impl Process {
-    pub(super) fn with_pid(pid: i32) -> Option<Self> {
+    pub(crate) fn with_pid(pid: i32) -> Option<Self> {
         Some(Self { pid, start: stat(pid)?.start })
     }
 
     /// Whether it lives; a zombie does not.
-    pub(super) fn is_alive(self) -> bool {
+    pub(crate) fn is_alive(self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.start == self.start && !matches!(stat.state, 'Z' | 'X'))
     }
 
     /// Sends a signal, if it is still the same process.
-    pub(super) fn signal(self, signal: Signal) {
+    pub(crate) fn signal(self, signal: Signal) {
         if let Some(pid) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
             let _ = kill_process(pid, signal);
         }
@@ -54,7 +54,7 @@ fn stat(pid: i32) -> Option<Stat> {
 }
 
 /// What is alive of a seat: `root` and all below it, and whatever carries the seat's variable.
-pub(super) fn living(root: Option<Process>, marker: &(String, String)) -> Vec<Process> {
+pub(crate) fn living(root: Option<Process>, marker: &(String, String)) -> Vec<Process> {
     let all: Vec<(Process, i32)> = pids()
         .filter_map(|pid| stat(pid).map(|stat| (Process { pid, start: stat.start }, stat.parent)))
         .collect();
@@ -74,7 +74,7 @@ pub(super) fn living(root: Option<Process>, marker: &(String, String)) -> Vec<Pr
 }
 
 /// Kills all that is alive of a seat, until nothing is; gives up after `patience`.
-pub(super) fn kill(root: Option<Process>, marker: &(String, String), patience: Duration) -> bool {
+pub(crate) fn kill(root: Option<Process>, marker: &(String, String), patience: Duration) -> bool {
     let end = Instant::now() + patience;
     loop {
         let living = living(root, marker);

@@ -1,14 +1,14 @@
-//! One process of the CLI: started with exactly its environment, drained, and never left behind.
+//! A runtime's process: started with exactly its environment, drained, and never left behind.
 
-use super::{
-    launch::LaunchPlan,
-    tree::{self, Process},
-};
+pub(crate) mod tree;
+
 use crate::{Error, ErrorKind, Result};
 use rustix::process::Signal;
 use std::{
+    collections::BTreeMap,
     io,
     os::unix::process::ExitStatusExt as _,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use tokio::{
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     time::{Instant, sleep, timeout_at},
 };
+use tree::Process;
 
 /// How much of stderr is kept: its end.
 const STDERR_TAIL: usize = 64 * 1024;
@@ -26,11 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a process may take for each step of its end.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// From SIGINT to SIGTERM, and from there to SIGKILL.
-    pub(super) rung: Duration,
+    pub(crate) rung: Duration,
     /// From the result to the exit.
-    pub(super) exit: Duration,
+    pub(crate) exit: Duration,
 }
 
 impl Default for Patience {
@@ -39,46 +40,63 @@ impl Default for Patience {
     }
 }
 
+/// What is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start<'a> {
+    /// The runtime, as people know it: `claude`.
+    pub(crate) name: &'a str,
+    /// How to get the program, for whoever lacks it.
+    pub(crate) install: &'a str,
+    pub(crate) program: &'a Path,
+    pub(crate) args: &'a [String],
+    /// The whole environment.
+    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) cwd: &'a PathBuf,
+    /// The variable in `env` by which all processes of the seat are known.
+    pub(crate) marker: &'a (String, String),
+}
+
 /// The pipes of a process.
 #[derive(Debug)]
-pub(super) struct Pipes {
-    pub(super) stdin: ChildStdin,
-    pub(super) stdout: ChildStdout,
-    pub(super) stderr: ChildStderr,
+pub(crate) struct Pipes {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
+    pub(crate) stderr: ChildStderr,
 }
 
 /// A running process. Dropping it kills all that belongs to it.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(crate) struct Running {
     child: Option<Child>,
     root: Option<Process>,
     marker: (String, String),
 }
 
 impl Running {
-    pub(super) async fn start(plan: &LaunchPlan, marker: (String, String)) -> Result<(Self, Pipes)> {
-        let mut child = spawn(plan).await?;
+    pub(crate) async fn start(start: &Start<'_>) -> Result<(Self, Pipes)> {
+        let mut child = spawn(start).await?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let running = Self { root: pid.and_then(Process::with_pid), child: Some(child), marker };
+        let running =
+            Self { root: pid.and_then(Process::with_pid), child: Some(child), marker: start.marker.clone() };
         match pipes {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok((running, Pipes { stdin, stdout, stderr })),
-            _ => Err(Error::new(ErrorKind::Io, "claude was started without its pipes")),
+            _ => Err(Error::new(ErrorKind::Io, format!("{} was started without its pipes", start.name))),
         }
     }
 
-    pub(super) const fn process(&self) -> Option<Process> {
+    pub(crate) const fn process(&self) -> Option<Process> {
         self.root
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(root) = self.root {
             root.signal(signal);
         }
     }
 
     /// Kills the whole tree at once. The walk comes first: a dead parent's children are nobody's.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let living = tree::living(self.root, &self.marker);
         living.into_iter().for_each(|process| process.signal(Signal::KILL));
         // Where there is no `/proc`, this is all that can be reached.
@@ -88,7 +106,7 @@ impl Running {
     }
 
     /// Waits for the exit, and reaps it. Safe to call again after a cancelled wait.
-    pub(super) async fn wait(&mut self) -> io::Result<ExitStatus> {
+    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
         match &mut self.child {
             Some(child) => child.wait().await,
             None => Err(io::ErrorKind::NotFound.into()),
@@ -96,17 +114,17 @@ impl Running {
     }
 
     /// Ends what outlived the process, once that is gone.
-    pub(super) async fn sweep(mut self) {
+    pub(crate) async fn sweep(mut self) {
         self.child = None;
         let marker = self.marker.clone();
         let swept = tokio::task::spawn_blocking(move || tree::kill(None, &marker, PATIENCE)).await;
         if !matches!(swept, Ok(true)) {
-            tracing::warn!("processes of claude could not be ended");
+            tracing::warn!("processes of a runtime could not be ended");
         }
     }
 
     /// A process that ended by itself and in order leaves nothing.
-    pub(super) fn gone(mut self) {
+    pub(crate) fn gone(mut self) {
         self.child = None;
     }
 }
@@ -123,19 +141,19 @@ impl Drop for Running {
                 std::thread::sleep(Duration::from_millis(5));
             }
         };
-        if std::thread::Builder::new().name("claude-end".to_owned()).spawn(end).is_err() {
+        if std::thread::Builder::new().name("runtime-end".to_owned()).spawn(end).is_err() {
             self.kill();
         }
     }
 }
 
-async fn spawn(plan: &LaunchPlan) -> Result<Child> {
-    let mut command = Command::new(&plan.program);
+async fn spawn(start: &Start<'_>) -> Result<Child> {
+    let mut command = Command::new(start.program);
     command
-        .args(&plan.args)
+        .args(start.args)
         .env_clear()
-        .envs(&plan.env)
-        .current_dir(&plan.cwd)
+        .envs(start.env)
+        .current_dir(start.cwd)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -145,23 +163,19 @@ async fn spawn(plan: &LaunchPlan) -> Result<Child> {
         match command.spawn() {
             // Another thread that forks holds a file that was just written open for a moment.
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && left > 0 => left -= 1,
-            result => return result.map_err(|error| refused(&plan.program, error)),
+            result => return result.map_err(|error| refused(start.program, start.install, error)),
         }
         sleep(Duration::from_millis(20)).await;
     }
 }
 
 /// Why a program could not be started.
-pub(super) fn refused(program: &std::path::Path, error: io::Error) -> Error {
+pub(crate) fn refused(program: &Path, install: &str, error: io::Error) -> Error {
     let program = program.display();
     match error.kind() {
-        io::ErrorKind::NotFound => Error::new(
-            ErrorKind::Missing,
-            format!(
-                "`{program}` was not found: install Claude Code with \
-                 `npm install -g @anthropic-ai/claude-code`, or name its binary with `--claude-bin PATH`"
-            ),
-        ),
+        io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::Missing, format!("`{program}` was not found: {install}"))
+        }
         io::ErrorKind::PermissionDenied => {
             Error::new(ErrorKind::Launch, format!("`{program}` is not executable")).with_source(error)
         }
@@ -174,13 +188,13 @@ pub(super) fn refused(program: &std::path::Path, error: io::Error) -> Error {
 }
 
 /// Writes the message and ends the input. A process that reads no more says why itself.
-pub(super) async fn write_all(mut stdin: ChildStdin, message: &[u8]) {
+pub(crate) async fn write_all(mut stdin: ChildStdin, message: &[u8]) {
     let _ = stdin.write_all(message).await;
     let _ = stdin.shutdown().await;
 }
 
 /// Reads stderr to its end and keeps the tail.
-pub(super) async fn drain(mut stderr: ChildStderr, tail: &std::sync::Mutex<Vec<u8>>) {
+pub(crate) async fn drain(mut stderr: ChildStderr, tail: &std::sync::Mutex<Vec<u8>>) {
     let mut buffer = vec![0; 8 * 1024];
     while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
         let Ok(mut tail) = tail.lock() else { return };
@@ -191,7 +205,7 @@ pub(super) async fn drain(mut stderr: ChildStderr, tail: &std::sync::Mutex<Vec<u
 }
 
 /// Asks a process to end, ever less kindly, until it does.
-pub(super) async fn ladder(running: &mut Running, rung: Duration) -> io::Result<ExitStatus> {
+pub(crate) async fn ladder(running: &mut Running, rung: Duration) -> io::Result<ExitStatus> {
     for signal in [Signal::INT, Signal::TERM] {
         running.signal(signal);
         if let Ok(exit) = timeout_at(Instant::now() + rung, running.wait()).await {
@@ -203,6 +217,6 @@ pub(super) async fn ladder(running: &mut Running, rung: Duration) -> io::Result<
 }
 
 /// Exit code and signal of an ended process.
-pub(super) fn code_and_signal(exit: &io::Result<ExitStatus>) -> (Option<i32>, Option<i32>) {
+pub(crate) fn code_and_signal(exit: &io::Result<ExitStatus>) -> (Option<i32>, Option<i32>) {
     exit.as_ref().map_or((None, None), |exit| (exit.code(), exit.signal()))
 }
