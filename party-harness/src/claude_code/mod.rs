@@ -145,8 +145,8 @@ impl Harness for ClaudeCode {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        let ended = self.sessions().into_iter().map(async |inner| inner.end(Close::Orderly).await);
-        futures::future::join_all(ended).await.into_iter().collect()
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.end(Close::Orderly))).await;
+        Ok(())
     }
 }
 

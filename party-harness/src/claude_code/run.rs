@@ -165,8 +165,9 @@ impl Run {
             let (exit, interrupted) = self.watch(&mut running, seen).await;
             let (code, signal) = code_and_signal(&exit);
             let at_end = || timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) });
-            // Whoever still holds the pipes of a process that ended in order was left behind by it.
-            if signal.is_none() && !interrupted && at_end().await.is_ok() {
+            let in_order = signal.is_none() && !interrupted;
+            // Without tools of its own it starts nothing, and who still holds its pipes was left behind.
+            if in_order && self.request.own_tools.is_empty() && at_end().await.is_ok() {
                 running.gone();
             } else {
                 running.sweep().await;
@@ -209,6 +210,14 @@ impl Run {
                 () = gone.cancelled() => 0,
             };
             if read == 0 {
+                // Nothing more can come: what does not exit now is ended.
+                progress.send_if_modified(|progress| {
+                    let is_working = matches!(progress, Progress::Working);
+                    if is_working {
+                        *progress = Progress::Done(Instant::now());
+                    }
+                    is_working
+                });
                 return decoder;
             }
             let events = decoder.feed(&buffer[..read]);

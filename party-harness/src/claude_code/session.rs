@@ -104,16 +104,13 @@ impl Inner {
     }
 
     /// Ends what runs, and waits until all of it is gone.
-    pub(super) async fn end(&self, how: Close) -> Result<()> {
+    pub(super) async fn end(&self, how: Close) {
         if matches!(how, Close::Now) {
             self.kill.cancel();
         }
         self.stop.cancel();
         self.processes.close();
         self.processes.wait().await;
-        // What a turn that ended in order left behind in the background.
-        let spec = Arc::clone(&self.spec);
-        blocking(move || files::end_orphan(&spec)).await
     }
 
     /// When nothing may be ended in order any more.
@@ -194,7 +191,8 @@ impl RuntimeSession for ClaudeSession {
     }
 
     async fn close(&self, how: Close) -> Result<()> {
-        self.0.end(how).await
+        self.0.end(how).await;
+        Ok(())
     }
 }
 

@@ -147,3 +147,94 @@ fn busy(what: &str, file: &File) -> Error {
 fn trouble(path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot lock {}", path.display())).with_source(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        process::{Child, Command},
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    fn marker() -> (String, String) {
+        ("PARTY_LOCK_TEST".to_owned(), "nobody has it".to_owned())
+    }
+
+    fn sleeper() -> (Child, Process) {
+        let child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let process = Process::with_pid(child.id().try_into().unwrap()).unwrap();
+        (child, process)
+    }
+
+    #[test]
+    fn a_lock_is_held_once_named_and_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/down/s-1.lock");
+        let mut guard = take(path.clone(), "s-1", &marker()).unwrap();
+        guard.name(Some(Process { pid: 77, start: 5 }), &marker()).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        let error = take(path.clone(), "s-1", &marker()).unwrap_err();
+        let expected = "the runtime session s-1 runs a turn already in process 77";
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Busy, expected));
+        drop(guard);
+        assert!(!path.exists());
+        take(path, "s-1", &marker()).unwrap();
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_process_of_a_dead_holder_is_ended_but_not_one_of_another_machine_or_boot() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s.lock");
+        let (mut child, process) = sleeper();
+        let stale = |change: fn(&mut Holder)| {
+            let process = Some((process.pid, process.start));
+            let mut holder = Holder { host: host(), boot: boot().to_owned(), process, marker: marker() };
+            change(&mut holder);
+            fs::write(&path, serde_json::to_vec(&holder).unwrap()).unwrap();
+            take(path.clone(), "s", &marker()).unwrap();
+        };
+        stale(|holder| holder.boot = "another".to_owned());
+        stale(|holder| holder.host = "another".to_owned());
+        stale(|holder| holder.process = holder.process.map(|(pid, start)| (pid, start + 1)));
+        assert!(process.is_alive(), "it is not the one that is named");
+        fs::write(&path, "{\"host\":").unwrap();
+        take(path.clone(), "s", &marker()).unwrap();
+        assert!(process.is_alive());
+        stale(|_| {});
+        assert!(!process.is_alive());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_a_lock_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        fs::write(folder.path().join("file"), "").unwrap();
+        assert!(Command::new("mkfifo").arg(folder.path().join("fifo")).status().unwrap().success());
+        for name in ["folder", "fifo", "file/below"] {
+            let error = take(folder.path().join(name), "s", &marker()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Io, "{name}: {error}");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn many_takers_never_hold_it_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, inside, taken) = (folder.path().join("s.lock"), AtomicU32::new(0), AtomicU32::new(0));
+        let work = || {
+            while taken.load(Ordering::SeqCst) < 400 {
+                let Ok(guard) = take(path.clone(), "s", &marker()) else { continue };
+                assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                taken.fetch_add(1, Ordering::SeqCst);
+                inside.fetch_sub(1, Ordering::SeqCst);
+                drop(guard);
+            }
+        };
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(work)));
+        });
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -15,6 +15,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// # Errors
 /// What `execvp` would say: not found, or permission denied where only such files were found.
 pub(super) fn find(program: &Path, path: Option<&str>, cwd: &Path) -> io::Result<PathBuf> {
+    let cwd = std::path::absolute(cwd)?;
     if program.components().count() != 1 || program.is_absolute() {
         let program = cwd.join(program);
         return executable(&program).map(|()| program);

@@ -1,6 +1,12 @@
 //! A process from its start to its end.
 
-use super::{PATIENCE, Pipes, Start, lock, program::refused, spawner, tree, tree::Process};
+use super::{
+    PATIENCE, Pipes, Start, lock,
+    program::refused,
+    spawner::{self, Order},
+    tree,
+    tree::Process,
+};
 use crate::{Error, ErrorKind, Result};
 use rustix::process::Signal;
 use std::{
@@ -37,40 +43,32 @@ impl Running {
     /// Starts a process; a lock names it, and is held until all that belongs to it is gone. Safe to
     /// cancel: what was started by then is killed.
     pub(crate) async fn start(start: &Start<'_>, lock: Option<lock::Guard>) -> Result<(Self, Pipes)> {
-        let runtime = Handle::current();
-        let (name, install) = (start.name.to_owned(), start.install.to_owned());
-        let (program, cwd) = (start.program.to_owned(), start.cwd.to_owned());
-        let (args, env, marker) = (start.args.to_vec(), start.env.clone(), start.marker.clone());
+        let (runtime, order) = (Handle::current(), Order::new(start));
+        let (name, install, marker) = (start.name.to_owned(), start.install.to_owned(), start.marker.clone());
         let started = spawner::run(move || {
             let _within = runtime.enter();
-            let start = Start {
-                name: &name,
-                install: &install,
-                program: &program,
-                args: &args,
-                env: &env,
-                cwd: &cwd,
-                marker: &marker,
-            };
-            let child = spawner::spawn(&start).map_err(|error| refused(&program, &install, error))?;
-            Self::new(&start, child, lock)
+            let child = order.spawn().map_err(|error| refused(order.program(), &install, error))?;
+            Self::new(&name, child, marker, lock)
         });
         let failed = |error| Error::new(ErrorKind::Io, "no process can be started").with_source(error);
         started.await.map_err(|error: io::Error| failed(error))?
     }
 
-    fn new(start: &Start<'_>, mut child: Child, lock: Option<lock::Guard>) -> Result<(Self, Pipes)> {
+    fn new(
+        name: &str,
+        mut child: Child,
+        marker: (String, String),
+        lock: Option<lock::Guard>,
+    ) -> Result<(Self, Pipes)> {
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        let root = pid.and_then(Process::with_pid);
-        let marker = start.marker.clone();
+        let root = child.id().and_then(|pid| Process::with_pid(i32::try_from(pid).ok()?));
         let mut running = Self(Some(Tree { child, root, seen: Vec::new(), marker, lock }));
         if let Some(Tree { lock: Some(lock), root, marker, .. }) = &mut running.0 {
             lock.name(*root, marker)?;
         }
         match pipes {
             (Some(stdin), Some(stdout), Some(stderr)) => Ok((running, Pipes { stdin, stdout, stderr })),
-            _ => Err(Error::new(ErrorKind::Io, format!("{} was started without its pipes", start.name))),
+            _ => Err(Error::new(ErrorKind::Io, format!("{name} was started without its pipes"))),
         }
     }
 

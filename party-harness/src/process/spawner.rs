@@ -7,7 +7,7 @@
 
 use super::{Start, program, tree};
 use std::{
-    ffi::OsStr,
+    collections::BTreeMap,
     io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -23,6 +23,9 @@ use tokio::{
 /// The thread's name, which a child has until it is `setpriv`.
 const THREAD: &str = "party-spawner";
 const SETPRIV: &str = "setpriv";
+
+/// How `setpriv` is told. At SIGTERM a runtime ends its own children, which SIGKILL would leave behind.
+const ASKING: [&str; 3] = ["--pdeathsig", "TERM", "--"];
 
 /// How many spawns may wait for their turn.
 const WAITING: usize = 64;
@@ -61,39 +64,63 @@ fn thread() -> io::Result<mpsc::Sender<Work>> {
     Ok(sender)
 }
 
-/// Starts a program; for the spawning thread, within a tokio runtime.
-pub(super) fn spawn(start: &Start<'_>) -> io::Result<Child> {
-    let program = program::find(start.program, start.env.get("PATH").map(String::as_str), start.cwd)?;
-    let (mut left, pause) = TRIES;
-    loop {
-        let spawned = match setpriv() {
-            Some(setpriv) => through(setpriv, &program, start),
-            None => command(program.as_os_str(), start).args(start.args).spawn(),
-        };
-        match spawned {
-            // Another thread that forks holds a file that was just written open for a moment.
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && left > 0 => left -= 1,
-            result => return result,
+/// What the spawning thread is to start.
+#[derive(Debug)]
+pub(super) struct Order {
+    program: PathBuf,
+    args: Vec<String>,
+    env: BTreeMap<String, String>,
+    cwd: PathBuf,
+}
+
+impl Order {
+    pub(super) fn new(start: &Start<'_>) -> Self {
+        Self {
+            program: start.program.to_owned(),
+            args: start.args.to_vec(),
+            env: start.env.clone(),
+            cwd: start.cwd.to_owned(),
         }
-        std::thread::sleep(pause);
     }
-}
 
-fn command(program: &OsStr, start: &Start<'_>) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear().envs(start.env).current_dir(start.cwd).process_group(0);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
 
-fn through(setpriv: &Path, program: &Path, start: &Start<'_>) -> io::Result<Child> {
-    let mut command = command(setpriv.as_os_str(), start);
-    let mut child = command.args(["--pdeathsig", "TERM", "--"]).arg(program).args(start.args).spawn()?;
-    match armed(&mut child) {
-        Ok(()) => Ok(child),
-        Err(error) => {
-            let _ = child.start_kill();
-            Err(error)
+    /// Starts the program; for the spawning thread, within a tokio runtime.
+    pub(super) fn spawn(&self) -> io::Result<Child> {
+        let program = program::find(&self.program, self.env.get("PATH").map(String::as_str), &self.cwd)?;
+        let (mut left, pause) = TRIES;
+        loop {
+            let spawned = match setpriv() {
+                Some(setpriv) => self.through(setpriv, &program),
+                None => self.command(&program).args(&self.args).spawn(),
+            };
+            match spawned {
+                // Another thread that forks holds a file that was just written open for a moment.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && left > 0 => left -= 1,
+                result => return result,
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(&self.env).current_dir(&self.cwd).process_group(0);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn through(&self, setpriv: &Path, program: &Path) -> io::Result<Child> {
+        let mut command = self.command(setpriv);
+        let mut child = command.args(ASKING).arg(program).args(&self.args).spawn()?;
+        match armed(&mut child) {
+            Ok(()) => Ok(child),
+            Err(error) => {
+                let _ = child.start_kill();
+                Err(error)
+            }
         }
     }
 }
@@ -149,7 +176,7 @@ fn look_up() -> Option<PathBuf> {
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/bin:/bin:/usr/sbin:/sbin";
     let found = program::find(Path::new(SETPRIV), Some(&path), Path::new("/")).ok()?;
     let mut check = std::process::Command::new(&found);
-    check.args(["--pdeathsig", "TERM", "--"]).arg(&found).arg("--version").env_clear();
+    check.args(ASKING).arg(&found).arg("--version").env_clear();
     let output = check.stdin(Stdio::null()).output().ok()?;
     output.status.success().then_some(found)
 }
