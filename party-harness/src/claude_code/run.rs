@@ -140,11 +140,11 @@ impl Run {
         self.inner.remember(token.clone(), n);
         let end = TurnEnd {
             outcome: verdict.status.outcome(),
-            text: verdict.text.map(Into::into),
+            text: verdict.text,
             usage: verdict.usage,
             cost: verdict.cost,
             reason: verdict.reason,
-            failure: None,
+            failure: verdict.failure,
             sent: attempt.sent(),
             token: token.as_ref().map(Token::write),
         };
@@ -294,6 +294,7 @@ fn not_started(error: &crate::Error) -> Verdict {
         status: Status::NotStarted,
         text: None,
         reason: Some(error.to_string()),
+        failure: Some(party_core::Failure::NotStarted),
         session: None,
         usage: party_core::Usage::default(),
         cost: party_core::Cost::Reported(party_core::Usd::ZERO),
