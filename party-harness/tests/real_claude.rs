@@ -299,3 +299,44 @@ async fn a_probe_tells_the_version() {
     let (bench, _fake) = bench(Scenario::new()).await;
     assert_eq!(bench.harness_probe().await.unwrap().version, "2.1.329");
 }
+
+/// The CLI with its own `Bash`, which no seat has.
+fn with_bash(bench: &Bench) {
+    let script = format!(
+        "#!/bin/sh\nfor a; do shift; case $a in\n--tools=) a=--tools=Bash ;;\n\
+         --agents=*) a=$(printf %s \"$a\" | sed 's/\"tools\":\\[\\]/\"tools\":[\"Bash\"]/') ;;\nesac; set -- \"$@\" \"$a\"; done\n\
+         exec '{}' \"$@\" --allowedTools=Bash\n",
+        claude_binary().display()
+    );
+    std::fs::write(bench.path().join("claude"), script).unwrap();
+}
+
+#[tokio::test]
+async fn a171_a_killed_host_takes_a_runtime_in_the_middle_of_its_tool_with_it() {
+    let command = "sleep 1000 & echo $$ >\"$HOME/shell\"; sleep 1000";
+    let call = ModelTurn::empty().block(Block::tool_use("Bash", json!({"command": command})));
+    let fake = FakeAnthropic::start(Scenario::new().turn(call.when("begin")).count_side()).await;
+    let bench = Bench::script("");
+    with_bash(&bench);
+    let mut host = std::process::Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "a_host_to_be_killed", "--ignored", "--nocapture"]);
+    host.env("BENCH_ROOT", bench.path()).env("BENCH_MODEL", fake.base_url());
+    let mut host = host.spawn().unwrap();
+    // The CLI, its shell, and two that sleep.
+    bench.until("the tool runs", || bench.home().join("shell").exists() && bench.alive() >= 4).await;
+    host.kill().unwrap();
+    host.wait().unwrap();
+    bench.until("nothing of the tree lives", || bench.alive() == 0).await;
+}
+
+#[tokio::test]
+#[ignore = "the part of another test that is killed"]
+async fn a_host_to_be_killed() {
+    let (Some(root), Ok(model)) = (std::env::var_os("BENCH_ROOT"), std::env::var("BENCH_MODEL")) else {
+        return;
+    };
+    let bench = Bench::at(root.into());
+    let env = claude_env(&bench.home(), &model);
+    let bench = bench.env(env);
+    end_of(bench.open(None).await.turn(bench.request(1, 1, "begin", "begin")).await.unwrap()).await;
+}
