@@ -183,6 +183,9 @@ async fn a_turn_is_unseen_only_where_its_seat_can_prove_it() {
         drop(bench.open(None).await);
         assert!(!unseen(9).await, "another {field}, though it was opened since");
     }
+    fs::write(&trace, "").unwrap();
+    drop(bench.open(None).await);
+    assert!(!unseen(9).await, "what a power cut left");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnKey};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -58,8 +58,9 @@ impl Trace {
     /// Ends whatever an earlier process of the host left running for the seat. Gives the seat's trace,
     /// which is made where there is none of this boot, and whether it was there.
     pub(super) fn open(spec: &RuntimeSpec) -> Result<(Self, bool)> {
-        let found: Option<Self> =
-            fs::read(path(spec)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let text = fs::read(path(spec));
+        let is_first = text.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let found: Option<Self> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
         match found {
             Some(found) if found.is_of_this_boot() => {
                 found.end_orphan(spec)?;
@@ -70,7 +71,8 @@ impl Trace {
                 if found.is_none() && scratch(spec).exists() {
                     end_all(spec)?;
                 }
-                let (n, earlier) = (found.as_ref().map_or(0, |found| found.n), found.is_some());
+                // A power cut may leave a file that nobody can read.
+                let (n, earlier) = (found.map_or(0, |found| found.n), !is_first);
                 let new = Self { host: host(), boot: boot().to_owned(), key: None, n, earlier, lock: None };
                 new.write(spec)?;
                 Ok((new, false))
