@@ -20,6 +20,7 @@ mod identity;
 mod launch;
 mod run;
 mod session;
+mod tools;
 
 pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
 
@@ -65,7 +66,8 @@ impl ClaudeCode {
         let capabilities = Capabilities {
             resume: true,
             tools: ToolDoor::McpHttp,
-            cost: CostSource::Reported,
+            own_tools: true,
+            cost: CostSource::Enforced,
             ..Capabilities::TEXT_ONLY
         };
         Self {

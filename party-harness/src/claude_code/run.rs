@@ -6,8 +6,9 @@ use super::{
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
     identity::Token,
-    launch::{self, LaunchPlan, marker},
+    launch::{LaunchPlan, marker},
     session::{Busy, Inner},
+    tools,
 };
 use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
 use crate::{Result, TurnEnd, TurnEvent, TurnRequest};
@@ -77,7 +78,7 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
     };
     let (running, pipes) = Running::start(&start).await?;
     Trace::new(request.key, attempt.n, running.process()).write(spec)?;
-    let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
+    let decoder = Decoder::with(tools::required(request)?, attempt.carried).line_limit(inner.line_limit);
     Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
 }
 
