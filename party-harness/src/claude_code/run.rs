@@ -12,6 +12,7 @@ use super::{
 };
 use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
 use crate::{Result, TurnEnd, TurnEvent, TurnRequest};
+use rustix::process::Signal;
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -224,6 +225,8 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
+                // At once: the walk over all processes takes longer than the CLI to ask the model.
+                running.signal(Signal::STOP);
                 running.kill();
                 return (running.wait().await, false);
             }
