@@ -10,6 +10,9 @@
 //! exit ends the turn. What the binary really does, and why each flag is there, stands beside the
 //! flags in `launch.rs`.
 //!
+//! Tested with versions 2.1.329 and 2.1.197, which are launched and told the same; only what a turn costs
+//! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
+//!
 //! A persistent process, with the control protocol, will be a second transport under the same
 //! codec.
 
