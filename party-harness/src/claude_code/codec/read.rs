@@ -11,7 +11,7 @@ use serde_json::json;
 use std::borrow::Cow;
 
 /// So much is kept of a line that is no JSON.
-const KEPT: usize = 1024;
+const KEPT: usize = 256;
 
 /// What was read of a line, where the line itself is not needed any more.
 #[derive(Debug)]
