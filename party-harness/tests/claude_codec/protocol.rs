@@ -29,11 +29,13 @@ fn result(more: Value) -> String {
 }
 
 fn sessions(events: &[Decoded]) -> Vec<&str> {
-    let session = |event| match event {
-        &Decoded::Session(ref session) => Some(session.as_str()),
-        _ => None,
-    };
-    events.iter().filter_map(session).collect()
+    let mut sessions = Vec::new();
+    for event in events {
+        if let Decoded::Session(session) = event {
+            sessions.push(session.as_str());
+        }
+    }
+    sessions
 }
 
 #[test]
