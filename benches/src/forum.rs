@@ -38,6 +38,7 @@ impl Forum {
             feed: ThreadId::derive(&[b"feed"]),
             seats: SEATS.into_iter().map(seat).collect(),
             budget: None,
+            host_tools: Vec::new(),
         };
         forum.commit(vec![NewRecord::new(Timestamp::default(), &opened.into()).with_item(item)]);
         forum
