@@ -80,14 +80,7 @@ fn samples() -> Vec<NewRecord> {
             arguments: json!({ "text": "Yes." }),
         }
         .into()),
-        new(ToolRan {
-            turn,
-            attempt: 1,
-            call: "c2".into(),
-            text: "found".into(),
-            is_error: false,
-        }
-        .into()),
+        new(ToolRan { turn, attempt: 1, call: "c2".into(), text: "found".into(), is_error: false }.into()),
         new(ReplyLost { turn, attempt: 1, call: "c2".into() }.into()),
         new(ToolAnswered {
             turn,

@@ -268,10 +268,11 @@ impl World {
         assert!(due.iter().all(|call| open.contains(call)));
         assert!(open.is_empty() || !due.is_empty());
         let owes = turn.open_calls().any(|call| call.attempt < turn.attempt);
-        let runs = self.sim.engine.pending_effects().contains(&Effect::Run {
-            turn: self.turn,
-            attempt: turn.attempt,
-        });
+        let runs = self
+            .sim
+            .engine
+            .pending_effects()
+            .contains(&Effect::Run { turn: self.turn, attempt: turn.attempt });
         assert_eq!(runs, !owes);
     }
 

@@ -49,7 +49,7 @@
 //!     Ok(format!("{} asks: 3 of {sku} are left", call.agent).into())
 //! });
 //! let calls = Step {
-//!     call: Some(("stock".into(), serde_json::json!({ "sku": "A-7" }))),
+//!     calls: vec![("stock".into(), serde_json::json!({ "sku": "A-7" }))],
 //!     ..Step::say(5, "Three.")
 //! };
 //! let party = Party::builder(Arc::new(MemoryBus::new()))

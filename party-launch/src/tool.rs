@@ -35,6 +35,22 @@ pub trait HostTool: fmt::Debug + Send + Sync + 'static {
     async fn call(&self, arguments: Value, context: CallContext) -> Result<ToolReply, BoxError>;
 }
 
+/// A tool that several parties share.
+#[async_trait]
+impl<T: HostTool + ?Sized> HostTool for Arc<T> {
+    fn spec(&self) -> ToolSpec {
+        T::spec(self)
+    }
+
+    fn is_idempotent(&self) -> bool {
+        T::is_idempotent(self)
+    }
+
+    async fn call(&self, arguments: Value, context: CallContext) -> Result<ToolReply, BoxError> {
+        T::call(self, arguments, context).await
+    }
+}
+
 /// Who calls a tool, and in which turn.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -80,10 +80,9 @@ impl Engine {
                 self.orphan_calls();
                 Ok(())
             }
-            Event::MessagePosted(_)
-            | Event::Commanded(_)
-            | Event::Traced(_)
-            | Event::Unknown { .. } => Ok(()),
+            Event::MessagePosted(_) | Event::Commanded(_) | Event::Traced(_) | Event::Unknown { .. } => {
+                Ok(())
+            }
         }
     }
 

@@ -16,8 +16,8 @@ pub use state::{Bound, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
-    CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec, SessionClosed, SessionId,
-    ThreadId, Timestamp, TurnId,
+    CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec,
+    SessionClosed, SessionId, ThreadId, Timestamp, TurnId,
 };
 use serde::{Deserialize, Serialize};
 use state::{Input, Opened, Waiting, Wave};

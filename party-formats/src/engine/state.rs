@@ -2,7 +2,8 @@
 
 use crate::Format;
 use party_core::{
-    Absence, AbsenceReason, BudgetTerms, Command, HostToolTerms, ItemId, Offset, SeatId, SeatSpec, ThreadId, TurnId, Usd,
+    Absence, AbsenceReason, BudgetTerms, Command, HostToolTerms, ItemId, Offset, SeatId, SeatSpec, ThreadId,
+    TurnId, Usd,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

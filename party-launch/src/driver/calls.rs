@@ -78,16 +78,16 @@ impl Driver {
                 }
             }
             // What ran for an attempt that is over may still report; what is answered otherwise may not.
-            let is_open =
-                running.and_then(|turn| turn.tool_call(*attempt, call)).is_some_and(|call| call.answer.is_none());
+            let is_open = running
+                .and_then(|turn| turn.tool_call(*attempt, call))
+                .is_some_and(|call| call.answer.is_none());
             if !is_open || (ended && open.began_in_attempt) {
                 open.cancel.cancel();
             }
             is_open
         });
-        self.unheard.retain(|(turn, attempt, _)| {
-            engine.turn(*turn).is_some_and(|turn| turn.attempt == *attempt)
-        });
+        self.unheard
+            .retain(|(turn, attempt, _)| engine.turn(*turn).is_some_and(|turn| turn.attempt == *attempt));
     }
 
     /// Calls of an attempt whose answers nobody has heard. Each is told once.
@@ -121,9 +121,9 @@ impl Driver {
         let engine = &self.log.engine;
         let Some(turn) = engine.turn(key.0) else { return };
         let Some(asked) = turn.tool_call(key.1, &key.2) else { return };
-        let limit = engine.intent(turn).map_or(Duration::ZERO, |intent| {
-            Duration::from_secs(intent.timeout_secs.into())
-        });
+        let limit = engine
+            .intent(turn)
+            .map_or(Duration::ZERO, |intent| Duration::from_secs(intent.timeout_secs.into()));
         let began_in_attempt = turn.attempt == key.1;
         let cancel = CancellationToken::new();
         let context = CallContext {
