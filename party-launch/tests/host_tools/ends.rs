@@ -3,10 +3,7 @@
 use crate::hands::{answers, builder, desk, format, schema};
 use party_launch::{CallContext, Seat, Tool, bus::MemoryBus, core::CloseReason, harness::ToolReply};
 use serde_json::json;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 #[tokio::test]
@@ -113,22 +110,16 @@ async fn a_turn_that_ends_while_its_tool_runs_does_not_wait_for_it() {
 }
 
 #[tokio::test]
-async fn a_stop_is_not_held_up_by_a_tool_and_what_it_gives_within_the_grace_counts() {
-    let bus = Arc::new(MemoryBus::new());
-    let (begun, stopped) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
+async fn a_stop_is_not_held_up_by_a_tool() {
+    let begun = Arc::new(Notify::new());
     let hang = {
-        let (begun, stopped) = (Arc::clone(&begun), Arc::clone(&stopped));
-        Tool::new("hang", "Hangs.", schema(), move |_, call: CallContext| {
-            let (begun, stopped) = (Arc::clone(&begun), Arc::clone(&stopped));
-            async move {
-                begun.notify_one();
-                call.cancelled().await;
-                stopped.store(true, Ordering::SeqCst);
-                Ok("in time".into())
-            }
+        let begun = Arc::clone(&begun);
+        Tool::new("hang", "Hangs.", schema(), move |_, _| {
+            begun.notify_one();
+            std::future::pending()
         })
     };
-    let (party, ada) = desk(bus.clone(), vec![hang]).await;
+    let (party, ada) = desk(Arc::new(MemoryBus::new()), vec![hang]).await;
     let (reply, reason) = tokio::join!(ada.ask("c1", "hang", json!({})), async {
         begun.notified().await;
         party.stop().await.unwrap();
@@ -137,4 +128,41 @@ async fn a_stop_is_not_held_up_by_a_tool_and_what_it_gives_within_the_grace_coun
     assert!(reply.is_error, "{reply:?}");
     assert_eq!(reason, CloseReason::Aborted);
     party.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idempotent_tool_that_never_returns_after_a_takeover_is_given_the_intent_s_time() {
+    let bus = Arc::new(MemoryBus::new());
+    let (begun, seen) = (Arc::new(Notify::new()), Arc::new(Mutex::new(Vec::new())));
+    let hang = {
+        let (begun, seen) = (Arc::clone(&begun), Arc::clone(&seen));
+        Tool::new("hang", "Hangs.", schema(), move |_, call: CallContext| {
+            seen.lock().unwrap().push((call.attempt, call.call));
+            begun.notify_one();
+            std::future::pending()
+        })
+    };
+    let hang = Arc::new(hang.idempotent());
+    let (party, mut turns) = builder(bus.clone());
+    let party = party.format(format("hang").with_timeout_secs(1)).seat(Seat::new("Ada", "clerk"));
+    let party = party.tool(Arc::clone(&hang)).start("Well?").await.unwrap();
+    let (session, ada) = (party.session(), turns.recv().await.unwrap());
+    let (port, call) = (Arc::clone(&ada.port), ada.call("c1", "hang", json!({})));
+    let asked = tokio::spawn(async move { port.call(call).await });
+    begun.notified().await;
+    party.shutdown().await.unwrap();
+    assert_eq!(asked.await.unwrap(), ToolReply::error("the conversation is over"));
+
+    let (party, mut turns) = builder(bus.clone());
+    let party = party.tool(hang).resume(session).await.unwrap();
+    let ada = turns.recv().await.unwrap();
+    assert_eq!(*seen.lock().unwrap(), [(1, "c1".to_owned()), (1, "c1".to_owned())], "under the same id");
+    let unknown = "outcome unknown: its time was over while `hang` ran";
+    let told = ada.request.continuation.clone().unwrap();
+    assert!(ada.key.attempt == 2 && told.contains(&format!("was answered: {unknown}")), "{told}");
+    assert_eq!(ada.ask("d1", "hang", json!({})).await, ToolReply::error(unknown), "the stored answer");
+    ada.say("So be it.");
+    party.finished().await.unwrap();
+    let answers = answers(bus.as_ref(), session).await;
+    assert_eq!(answers.iter().map(|answer| answer.1).collect::<Vec<_>>(), ["ran", "repeated"]);
 }
