@@ -83,8 +83,8 @@ impl From<String> for ToolReply {
 /// Where calls go, whichever door they came through. When `call` returns, what the call did is on
 /// the log.
 ///
-/// A door that can no longer pass the answer on drops `call`. What was called for is done all the same,
-/// and an equal call that follows in the same attempt may be given its answer.
+/// A door that can no longer pass the answer on drops `call`. What was called for may be done all the
+/// same, and an equal call that follows in the same attempt is given that answer then.
 #[async_trait]
 pub trait ToolPort: fmt::Debug + Send + Sync + 'static {
     /// Answers a call. It always answers; refusals are error replies.
