@@ -23,6 +23,9 @@ use tracing::Instrument as _;
 /// So long a tool that was cancelled may still take.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// So many may wait for the answer to one call; a runtime needs one, and another where it connects anew.
+const MOST_WAITING: usize = 64;
+
 /// A longer answer is none; as much as arguments may have.
 const MOST_TEXT: usize = 1 << 20;
 
@@ -52,7 +55,13 @@ impl Driver {
     /// Waits for the answer to a call that is on the log.
     pub(super) fn await_answer(&mut self, key: CallKey, reply: oneshot::Sender<ToolReply>) {
         self.unheard.remove(&key);
-        self.calls.entry(key).or_default().replies.push(reply);
+        let replies = &mut self.calls.entry(key).or_default().replies;
+        replies.retain(|reply| !reply.is_closed());
+        if replies.len() < MOST_WAITING {
+            replies.push(reply);
+        } else {
+            let _ = reply.send(ToolReply::error("too many wait for this call already"));
+        }
         self.answer_calls();
     }
 

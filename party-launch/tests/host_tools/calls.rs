@@ -1,6 +1,6 @@
 //! How calls run.
 
-use crate::hands::{answers, counting, desk, schema};
+use crate::hands::{answers, counting, desk, schema, until};
 use party_launch::{
     CallContext, Tool,
     bus::{BusExt, Classes, Fault, FaultyBus, MemoryBus},
@@ -140,8 +140,7 @@ async fn a_call_whose_asker_has_gone_is_carried_out_and_an_equal_one_gets_its_an
     // While it runs still, and nobody waits for it.
     let again = ada.ask("b", "pay", json!({ "to": "x", "sum": 3.0 }));
     let release = async {
-        // The loop takes one request at a time: once the state is there, the call is on the log.
-        while party.state().await.unwrap().turn(ada.key.turn).unwrap().calls.len() < 2 {}
+        until(&party, |engine| engine.turn(ada.key.turn).unwrap().calls.len() == 2).await;
         go.notify_one();
     };
     let (reply, ()) = tokio::join!(again, release);

@@ -5,7 +5,7 @@ use party_launch::{
     CallContext, HostTool, Party, PartyBuilder, Seat, Tool,
     bus::{Bus, BusExt, Classes},
     core::{Cost, Event, Offset, Outcome, Sent, SessionId, Usage, Usd},
-    formats::Format,
+    formats::{Engine, Format},
     harness::{
         Answer, Capabilities, Close, CostSource, Harness, HarnessInfo, Health, Probe, Recovery, RequestId,
         Result, ResumeToken, RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolCall, ToolDoor,
@@ -13,9 +13,12 @@ use party_launch::{
     },
 };
 use serde_json::{Value, json};
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -49,12 +52,8 @@ pub(crate) struct Hands {
 }
 
 impl Hands {
-    pub(crate) fn new() -> (Self, mpsc::UnboundedReceiver<Held>) {
-        let capabilities = Capabilities {
-            tools: ToolDoor::InProcess,
-            cost: CostSource::Reported,
-            ..Capabilities::TEXT_ONLY
-        };
+    pub(crate) fn new(tools: ToolDoor) -> (Self, mpsc::UnboundedReceiver<Held>) {
+        let capabilities = Capabilities { tools, cost: CostSource::Reported, ..Capabilities::TEXT_ONLY };
         let (turns, held) = mpsc::unbounded_channel();
         (Self { info: HarnessInfo { name: "hands".into(), capabilities }, turns }, held)
     }
@@ -160,7 +159,11 @@ quiescence: [{{ do: {{ close: {{ reason: finished }} }} }}]
 }
 
 pub(crate) fn builder(bus: Arc<dyn Bus>) -> (PartyBuilder, mpsc::UnboundedReceiver<Held>) {
-    let (hands, turns) = Hands::new();
+    builder_by(ToolDoor::InProcess, bus)
+}
+
+pub(crate) fn builder_by(door: ToolDoor, bus: Arc<dyn Bus>) -> (PartyBuilder, mpsc::UnboundedReceiver<Held>) {
+    let (hands, turns) = Hands::new(door);
     (Party::builder(bus).harness(hands).folder(std::env::temp_dir().join("party-tests")), turns)
 }
 
@@ -201,4 +204,10 @@ pub(crate) async fn answers(bus: &dyn Bus, session: SessionId) -> Vec<(String, &
         _ => None,
     };
     records.iter().filter_map(|record| answer(record.event().unwrap())).collect()
+}
+
+/// Waits until the party's state is so.
+pub(crate) async fn until(party: &Party, holds: impl Fn(&Engine) -> bool) {
+    let waiting = async { while !holds(&party.state().await.unwrap()) {} };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is not so in time");
 }

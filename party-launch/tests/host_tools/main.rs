@@ -6,6 +6,7 @@ mod common;
 
 mod calls;
 mod crash;
+mod door;
 mod ends;
 mod hands;
 mod refused;
