@@ -10,6 +10,7 @@ use party_core::{
     Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, TurnEnded, TurnId, TurnStarted,
     Usd, WIRE_VERSION,
 };
+use std::sync::Arc;
 
 /// A record that cannot be, given what came before it.
 pub(super) struct Impossible;
@@ -87,11 +88,8 @@ impl Engine {
     }
 
     fn session_opened(&mut self, record: &Record, event: SessionOpened) -> Applied {
-        let text = record
-            .items
-            .iter()
-            .find(|item| item.id == event.format.item)
-            .map(|item: &std::sync::Arc<Item>| item.text());
+        let text =
+            record.items.iter().find(|item| item.id == event.format.item).map(|item: &Arc<Item>| item.text());
         // It was checked before the start; a later version that checks more must not refuse it now.
         let read = text.ok_or(Impossible).map(|text| serde_json::from_str::<Format>(&text))?;
         let format = match read {
@@ -105,7 +103,7 @@ impl Engine {
         }
         let per_turn = event.budget.map_or(Usd::ZERO, |terms| terms.per_turn.unwrap_or(terms.cap));
         let SessionOpened { feed, seats, budget, host_tools, .. } = event;
-        self.opened = Some(Opened { format, feed, seats, budget, per_turn, host_tools });
+        self.opened = Some(Arc::new(Opened { format, feed, seats, budget, per_turn, host_tools }));
         Ok(())
     }
 

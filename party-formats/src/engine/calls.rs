@@ -7,6 +7,7 @@ use super::{
     state::{RunningTurn, ToolRecord},
 };
 use party_core::{ReplyLost, ToolAnswered, ToolCalled, ToolRan};
+use std::sync::Arc;
 
 impl Engine {
     pub(super) fn tool_called(&mut self, event: ToolCalled) -> Applied {
@@ -16,10 +17,10 @@ impl Engine {
         }
         let again = turn.lost_twin(&event);
         if let Some(earlier) = again {
-            turn.calls[earlier].claimed = true;
+            Arc::make_mut(&mut turn.calls[earlier]).claimed = true;
         }
         let ToolCalled { attempt, call, tool, arguments, .. } = event;
-        turn.calls.push(ToolRecord {
+        turn.calls.push(Arc::new(ToolRecord {
             attempt,
             call,
             tool,
@@ -30,7 +31,7 @@ impl Engine {
             unheard: false,
             late: turn.interrupted,
             orphaned: false,
-        });
+        }));
         Ok(())
     }
 
@@ -40,28 +41,28 @@ impl Engine {
         if event.repeated && turn.calls[asked].again.is_none() {
             return Err(Impossible);
         }
-        turn.calls[asked].answer = Some((event.text, event.is_error));
+        Arc::make_mut(&mut turn.calls[asked]).answer = Some((event.text, event.is_error));
         Ok(())
     }
 
     pub(super) fn tool_ran(&mut self, event: ToolRan) -> Applied {
         let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
         let asked = turn.unanswered(event.attempt, &event.call).ok_or(Impossible)?;
-        turn.calls[asked].answer = Some((event.text, event.is_error));
+        Arc::make_mut(&mut turn.calls[asked]).answer = Some((event.text, event.is_error));
         Ok(())
     }
 
     pub(super) fn reply_lost(&mut self, event: &ReplyLost) -> Applied {
         let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
         let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
-        turn.calls[asked].unheard = true;
+        Arc::make_mut(&mut turn.calls[asked]).unheard = true;
         Ok(())
     }
 
     /// A new driver does not know how far the last one came with the host's tools.
     pub(super) fn orphan_calls(&mut self) {
         for call in self.running.values_mut().flat_map(|turn| &mut turn.calls) {
-            call.orphaned = true;
+            Arc::make_mut(call).orphaned = true;
         }
     }
 }
@@ -83,12 +84,12 @@ impl RunningTurn {
 
     /// A call, once it is known.
     pub fn tool_call(&self, attempt: u32, call: &str) -> Option<&ToolRecord> {
-        self.calls.get(self.call(attempt, call)?)
+        self.calls.get(self.call(attempt, call)?).map(Arc::as_ref)
     }
 
     /// The calls that have no answer yet, oldest first.
     pub fn open_calls(&self) -> impl Iterator<Item = &ToolRecord> {
-        self.calls.iter().filter(|call| call.answer.is_none())
+        self.calls.iter().map(Arc::as_ref).filter(|call| call.answer.is_none())
     }
 
     /// Whether calls of attempts that have ended are still open.

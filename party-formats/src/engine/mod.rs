@@ -21,7 +21,10 @@ use party_core::{
 };
 use serde::{Deserialize, Serialize};
 use state::{Input, Opened, Waiting, Wave};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// The version of the engine's rules; a session names the oldest one that may drive it.
 pub const ENGINE_VERSION: u32 = 1;
@@ -40,7 +43,8 @@ pub struct Engine {
     now: Timestamp,
     impossible: u64,
     unsupported: Option<String>,
-    opened: Option<Opened>,
+    /// Shared, since every step of a driver begins with a copy of the state.
+    opened: Option<Arc<Opened>>,
     inbox: VecDeque<Input>,
     stopping: bool,
     queue: Vec<Waiting>,

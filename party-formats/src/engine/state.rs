@@ -7,7 +7,10 @@ use party_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the session was opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -90,8 +93,8 @@ pub struct RunningTurn {
     pub attempt: u32,
     /// Whether it is to be stopped.
     pub interrupted: bool,
-    /// Its tool calls, oldest first.
-    pub calls: Vec<ToolRecord>,
+    /// Its tool calls, oldest first. Shared, since every step of a driver begins with a copy of the state.
+    pub calls: Vec<Arc<ToolRecord>>,
     /// What its ended attempts cost, as far as known.
     pub(super) spent: Usd,
     /// What it shared through a tool, oldest first.

@@ -249,3 +249,15 @@ impl Sim {
 pub(crate) fn usd(text: &str) -> Usd {
     text.parse().unwrap()
 }
+
+/// `look` may be run again, `pay` may not; `hidden` is not offered.
+pub(crate) const TOOLS: [(&str, bool); 3] = [("hidden", true), ("look", true), ("pay", false)];
+
+/// A forum whose agents may call them.
+pub(crate) fn desk() -> Format {
+    let mut format = Format::forum();
+    for intent in format.intents.values_mut() {
+        intent.tools = ["share", "look", "pay"].map(str::to_owned).to_vec();
+    }
+    format
+}

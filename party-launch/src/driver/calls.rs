@@ -1,33 +1,20 @@
 //! The host's tools: each runs as a task of its own, and reports what it gave.
 
-use super::Driver;
-use crate::{
-    Result,
-    log::now,
-    tool::{BoxError, CallContext, HostTool},
-};
-use futures::FutureExt as _;
+use super::{Driver, handler};
+use crate::{Result, log::now, tool::CallContext};
 use party_core::{NewRecord, ReplyLost, ToolRan, TurnId};
-use party_formats::{Effect, RunningTurn};
+use party_formats::{Effect, RunningTurn, ToolRecord};
 use party_harness::ToolReply;
-use serde_json::Value;
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::time::Duration;
 use tokio::{
     sync::oneshot,
     task::{Id, JoinError},
-    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
-
-/// So long a tool that was cancelled may still take.
-const GRACE: Duration = Duration::from_secs(1);
+use tracing::{Instrument as _, Span};
 
 /// So many may wait for the answer to one call; a runtime needs one, and another where it connects anew.
 const MOST_WAITING: usize = 64;
-
-/// A longer answer is none; as much as arguments may have.
-const MOST_TEXT: usize = 1 << 20;
 
 /// Names a call: the turn, the attempt, and the runtime's id.
 pub(super) type CallKey = (TurnId, u32, String);
@@ -45,6 +32,13 @@ pub(super) struct OpenCall {
 }
 
 impl OpenCall {
+    /// Tells all who wait. `false` where all of them have gone.
+    fn tell(&mut self, reply: &ToolReply) -> bool {
+        let waited = !self.replies.is_empty();
+        let heard = self.replies.drain(..).filter_map(|waits| waits.send(reply.clone()).ok()).count();
+        heard > 0 || !waited
+    }
+
     /// Whether all who waited have gone.
     fn is_unheard(&self) -> bool {
         !self.replies.is_empty() && self.replies.iter().all(oneshot::Sender::is_closed)
@@ -67,30 +61,23 @@ impl Driver {
 
     /// Tells every answer that the log has by now, and lets go of calls whose attempt has ended.
     pub(super) fn answer_calls(&mut self) {
-        let engine = &self.log.engine;
-        let unheard = &mut self.unheard;
+        let (engine, unheard) = (&self.log.engine, &mut self.unheard);
         self.calls.retain(|key, open| {
             let (turn, attempt, call) = key;
             let running = engine.turn(*turn);
-            let ended = running.is_none_or(|turn| turn.attempt != *attempt);
-            let answer = running.and_then(|turn| turn.answer(*attempt, call)).filter(|_| !ended);
-            let reply = match answer {
-                Some((text, is_error)) => ToolReply { text: text.clone(), is_error: *is_error },
-                None => ToolReply::error("the turn has ended"),
-            };
-            if ended || answer.is_some() {
-                let sent = open.replies.drain(..).fold(None, |heard, waits| {
-                    Some(heard.unwrap_or(false) | waits.send(reply.clone()).is_ok())
-                });
-                if sent == Some(false) && !ended {
-                    unheard.insert(key.clone());
-                }
+            let has_ended = running.is_none_or(|turn| turn.attempt != *attempt);
+            let asked = running.and_then(|turn| turn.tool_call(*attempt, call));
+            let answer = asked.and_then(|asked| asked.answer.clone());
+            let is_open = asked.is_some() && answer.is_none();
+            if has_ended {
+                open.tell(&ToolReply::error("the turn has ended"));
+            } else if let Some((text, is_error)) = answer
+                && !open.tell(&ToolReply { text, is_error })
+            {
+                unheard.insert(key.clone());
             }
             // What ran for an attempt that is over may still report; what is answered otherwise may not.
-            let is_open = running
-                .and_then(|turn| turn.tool_call(*attempt, call))
-                .is_some_and(|call| call.answer.is_none());
-            if !is_open || (ended && open.began_in_attempt) {
+            if !is_open || (has_ended && open.began_in_attempt) {
                 open.cancel.cancel();
             }
             is_open
@@ -134,31 +121,26 @@ impl Driver {
             .intent(turn)
             .map_or(Duration::ZERO, |intent| Duration::from_secs(intent.timeout_secs.into()));
         let began_in_attempt = turn.attempt == key.1;
-        let cancel = CancellationToken::new();
-        let context = CallContext {
-            session: self.log.session(),
-            seat: turn.seat,
-            agent: engine.seat(turn.seat).map(|seat| seat.name.clone()).unwrap_or_default(),
-            turn: key.0,
-            attempt: key.1,
-            call: key.2.clone(),
-            cancel: cancel.clone(),
-        };
-        let span = tracing::info_span!(
-            "tool",
-            turn = %key.0,
-            attempt = key.1,
-            seat = %turn.seat,
-            gen_ai.operation.name = "execute_tool",
-            gen_ai.tool.name = %asked.tool,
-            gen_ai.tool.call.id = %key.2,
-        );
+        let (context, span) = (self.context(turn, asked), span(turn, asked));
+        let cancel = context.cancel.clone();
         let (name, arguments) = (asked.tool.clone(), asked.arguments.clone());
-        let run = run(self.tools.get(&name), name, arguments, context, limit);
+        let run = handler::run(self.tools.get(&name), name, arguments, context, limit);
         let task = self.handlers.spawn(run.instrument(span)).id();
         let open = self.calls.entry(key).or_default();
         open.task = Some(task);
         (open.began_in_attempt, open.cancel) = (began_in_attempt, cancel);
+    }
+
+    fn context(&self, turn: &RunningTurn, asked: &ToolRecord) -> CallContext {
+        CallContext {
+            session: self.log.session(),
+            seat: turn.seat,
+            agent: self.log.engine.seat(turn.seat).map(|seat| seat.name.clone()).unwrap_or_default(),
+            turn: turn.turn,
+            attempt: asked.attempt,
+            call: asked.call.clone(),
+            cancel: CancellationToken::new(),
+        }
     }
 
     /// A tool gave an answer: it is committed, and told then.
@@ -178,7 +160,7 @@ impl Driver {
 
     /// The end of a turn is the end of the calls that its tools still run for.
     pub(super) fn cut_short(turn: &RunningTurn) -> Vec<NewRecord> {
-        let record = |call: &party_formats::ToolRecord| {
+        let record = |call: &ToolRecord| {
             let event = ToolRan {
                 turn: turn.turn,
                 attempt: call.attempt,
@@ -192,53 +174,15 @@ impl Driver {
     }
 }
 
-/// Runs a tool for one call, within its time. It always gives an answer.
-async fn run(
-    tool: Option<Arc<dyn HostTool>>,
-    name: String,
-    arguments: Value,
-    context: CallContext,
-    limit: Duration,
-) -> ToolReply {
-    let Some(tool) = tool else { return ToolReply::error(format!("the host has no tool `{name}`")) };
-    let cancel = context.cancel.clone();
-    // Made within, so that a panic before the first await is caught as well.
-    let call = AssertUnwindSafe(async { tool.call(arguments, context).await }).catch_unwind();
-    tokio::pin!(call);
-    let why = tokio::select! {
-        ended = &mut call => return checked(&name, ended),
-        () = cancel.cancelled() => "the turn ended",
-        () = sleep(limit) => "its time was over",
-    };
-    cancel.cancel();
-    tokio::select! {
-        ended = &mut call => checked(&name, ended),
-        () = sleep(GRACE) => ToolReply::error(format!("outcome unknown: {why} while `{name}` ran")),
-    }
-}
-
-/// What the agent is told of an end.
-fn checked<P>(name: &str, ended: Result<Result<ToolReply, BoxError>, P>) -> ToolReply {
-    let reply = match ended {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => ToolReply::error(in_full(name, &*error)),
-        Err(_) => ToolReply::error(format!("`{name}` panicked")),
-    };
-    if reply.text.len() > MOST_TEXT {
-        let found = reply.text.len();
-        return ToolReply::error(format!(
-            "`{name}` gave {found} bytes, and an answer has {MOST_TEXT} at most; ask for less"
-        ));
-    }
-    reply
-}
-
-fn in_full(name: &str, error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = format!("`{name}` failed: {error}");
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
+/// A span with the names of OpenTelemetry's conventions for generative AI.
+fn span(turn: &RunningTurn, asked: &ToolRecord) -> Span {
+    tracing::info_span!(
+        "tool",
+        turn = %turn.turn,
+        attempt = asked.attempt,
+        seat = %turn.seat,
+        gen_ai.operation.name = "execute_tool",
+        gen_ai.tool.name = %asked.tool,
+        gen_ai.tool.call.id = %asked.call,
+    )
 }

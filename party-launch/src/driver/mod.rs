@@ -4,6 +4,7 @@
 //! report through one channel. One method per kind of thing that can happen.
 
 mod calls;
+mod handler;
 mod recover;
 mod tools;
 mod turns;
