@@ -18,11 +18,15 @@
 //! `claude` binary, one process per turn).
 
 pub mod claude_code;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod replay;
 pub mod scripted;
 
 mod capabilities;
 mod error;
 mod json;
+mod player;
 mod process;
 mod tool;
 mod turn;
@@ -31,6 +35,7 @@ pub use async_trait::async_trait;
 pub use capabilities::{Capabilities, CostSource, Permissions, ToolDoor, ToolForce};
 pub use error::{Error, ErrorKind, Result};
 pub use json::RawJson;
+pub use party_core as core;
 pub use tool::{McpEndpoint, ToolCall, ToolChoice, ToolPort, ToolReply, ToolSpec};
 pub use turn::{
     Answer, FullView, Recovery, RequestId, Steered, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey,
