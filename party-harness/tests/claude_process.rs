@@ -35,7 +35,8 @@ async fn a046_a_turn_streams_what_the_process_prints_and_ends_once() {
     assert_eq!((end.usage.input_tokens, end.usage.output_tokens, end.usage.steps), (5, 6, 1));
     assert_eq!(end.token, session.state().token);
     let sent: Value = serde_json::from_slice(&fs::read(bench.home().join("stdin")).unwrap()).unwrap();
-    assert_eq!((&sent["message"]["content"], &sent["client_composed"]), (&json!("whole"), &json!(true)));
+    let content = json!([{"type": "text", "text": "whole"}, {"type": "text", "text": ""}]);
+    assert_eq!((&sent["message"]["content"], &sent["client_composed"]), (&content, &json!(true)));
 }
 
 #[tokio::test]
@@ -187,7 +188,7 @@ async fn a_refused_resume_begins_anew_within_the_turn() {
     let end = end_of(session.turn(bench.request(2, 1, "delta", "whole")).await.unwrap()).await;
     assert_eq!((end.outcome, end.sent), (Outcome::Completed, Sent::Full));
     let sent: Value = serde_json::from_slice(&fs::read(bench.home().join("stdin")).unwrap()).unwrap();
-    assert_eq!(sent["message"]["content"], "whole");
+    assert_eq!(sent["message"]["content"][0]["text"], "whole");
 }
 
 #[tokio::test]

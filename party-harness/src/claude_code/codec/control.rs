@@ -1,6 +1,6 @@
 //! The control protocol: what the CLI asks its host in the middle of a turn, and how it answers.
 
-use super::{Decoded, Decoder};
+use super::{Decoded, Decoder, seen::Kind};
 use crate::RawJson;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -126,7 +126,9 @@ impl Decoder {
             }
             (subtype, _) => ControlRequest::Unknown { subtype: subtype.to_owned() },
         };
-        self.out.push(Decoded::Control(Control::Asked { id, what }));
+        if self.lines.insert(Kind::Asked, &id) {
+            self.out.push(Decoded::Control(Control::Asked { id, what }));
+        }
         Some(())
     }
 
@@ -137,13 +139,17 @@ impl Decoder {
             "success" => Ok(reply.response.map_or_else(null, RawJson::from)),
             subtype => Err(reply.error.unwrap_or_else(|| subtype.to_owned())),
         };
-        self.out.push(Decoded::Control(Control::Answered { id: reply.request_id, answer }));
+        if self.lines.insert(Kind::Answered, &reply.request_id) {
+            self.out.push(Decoded::Control(Control::Answered { id: reply.request_id, answer }));
+        }
         Some(())
     }
 
     pub(super) fn withdrawn(&mut self, line: &[u8]) -> Option<()> {
         let Withdrawing { request_id: id } = serde_json::from_slice(line).ok()?;
-        self.out.push(Decoded::Control(Control::Withdrawn { id }));
+        if self.lines.insert(Kind::Withdrawn, &id) {
+            self.out.push(Decoded::Control(Control::Withdrawn { id }));
+        }
         Some(())
     }
 }

@@ -4,6 +4,7 @@ mod bill;
 mod control;
 mod frame;
 mod read;
+mod seen;
 mod verdict;
 mod wire;
 
@@ -14,8 +15,8 @@ use crate::TurnEvent;
 use bill::Bill;
 use frame::{Frame, Framer};
 use party_core::Usd;
+use seen::{Kind, Seen};
 use serde_json::json;
-use std::collections::BTreeSet;
 use wire::{Head, Outcome};
 
 /// How long a line may be by default.
@@ -47,7 +48,10 @@ pub(super) struct Required {
 pub struct Decoder {
     framer: Framer,
     required: Option<Required>,
-    seen: BTreeSet<(Kind, String)>,
+    /// Of lines and control requests, over all turns: a result may come again when its turn is over.
+    lines: Seen,
+    /// Of calls and their answers, in this turn.
+    calls: Seen,
     session: Option<String>,
     announced: bool,
     in_turn: bool,
@@ -57,14 +61,6 @@ pub struct Decoder {
     last: Option<Outcome>,
     bill: Bill,
     out: Vec<Decoded>,
-}
-
-/// What an id is the id of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Line,
-    Call,
-    Answer,
 }
 
 /// The text blocks of the model's latest message.
@@ -90,7 +86,8 @@ impl Decoder {
         Self {
             framer: Framer::new(LINE_LIMIT),
             required,
-            seen: BTreeSet::new(),
+            lines: Seen::default(),
+            calls: Seen::default(),
             session: None,
             announced: false,
             in_turn: false,
@@ -144,6 +141,7 @@ impl Decoder {
         let fresh = Self {
             framer: self.framer.clone(),
             required: self.required.clone(),
+            lines: std::mem::take(&mut self.lines),
             session: self.session.clone(),
             announced: self.announced,
             has_output: true,
@@ -190,13 +188,13 @@ impl Decoder {
     /// Reads a line; `None` where it is not what it says that it is.
     fn line(&mut self, line: &[u8]) -> Option<()> {
         let head: Head<'_> = serde_json::from_slice(line).ok()?;
-        let id = (Kind::Line, head.uuid.as_deref().unwrap_or_default().to_owned());
-        if self.seen.contains(&id) {
+        let id = head.uuid.as_deref().filter(|id| !id.is_empty());
+        if id.is_some_and(|id| self.lines.contains(Kind::Line, id)) {
             return Some(());
         }
         self.typed(&head, line)?;
-        if !id.1.is_empty() {
-            self.seen.insert(id);
+        if let Some(id) = id {
+            self.lines.insert(Kind::Line, id);
         }
         Some(())
     }

@@ -1,7 +1,8 @@
 //! One method per kind of line.
 
 use super::{
-    Decoded, Decoder, Kind,
+    Decoded, Decoder,
+    seen::Kind,
     wire::{ApiRetry, Block, Head, Init, Message, Outcome, RateLimit, Said, tool_text},
 };
 use crate::TurnEvent;
@@ -80,7 +81,7 @@ impl Decoder {
                 }
                 Ok(Block::Thinking { thinking }) => self.event(TurnEvent::Thinking { text: thinking.into() }),
                 Ok(Block::ToolUse { id, name, input }) => {
-                    if self.seen.insert((Kind::Call, id.clone())) {
+                    if self.calls.insert(Kind::Call, &id) {
                         let name = self.plain_name(name);
                         self.event(TurnEvent::ToolUse { id, name, input: input.into() });
                     }
@@ -116,7 +117,7 @@ impl Decoder {
         for block in blocks {
             match serde_json::from_str(block.get()) {
                 Ok(Block::ToolResult { tool_use_id: id, content, is_error }) => {
-                    if self.seen.insert((Kind::Answer, id.clone())) {
+                    if self.calls.insert(Kind::Answer, &id) {
                         let (text, is_error) = (tool_text(&content).into(), is_error.unwrap_or(false));
                         self.event(TurnEvent::ToolResult { id, text, is_error });
                     }
