@@ -94,7 +94,8 @@ impl Replay {
         R: IntoIterator<Item: AsRef<[u8]>>,
     {
         let prefix = format!("mcp__{server}__");
-        let parts = |recordings: R| recordings.into_iter().map(|bytes| part(bytes.as_ref(), &prefix)).collect();
+        let parts =
+            |recordings: R| recordings.into_iter().map(|bytes| part(bytes.as_ref(), &prefix)).collect();
         let recordings = agents.into_iter().map(|(name, recordings)| (name.into(), parts(recordings)));
         let capabilities = Capabilities {
             resume: true,

@@ -1,12 +1,18 @@
 //! A turn that is being played.
 
-use super::{Act, Ending, Part, inbox::Inbox, session::Memory, timeline::Place};
+use super::{
+    Act, Ending, Part,
+    inbox::Inbox,
+    session::Memory,
+    timeline::{PATIENCE, Place},
+};
 use crate::{
     Answer, RequestId, Result, ToolCall, ToolPort, ToolReply, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use party_core::{Cost, ModelMessage, Outcome, Sent, Usage};
 use serde_json::Value;
 use std::{collections::VecDeque, sync::Arc};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// What a tool of the agent's own answers; it does nothing.
@@ -88,6 +94,10 @@ impl Run {
                 () = stop.cancelled() => self.end(Ending::because(Outcome::Cancelled, "interrupted")),
                 () = self.perform(act) => {}
             }
+            // What people do, or nobody, has no place in script time.
+            if matches!(self.acts.front(), Some(Act::AwaitSteer | Act::Hang)) {
+                self.place.leave();
+            }
         }
     }
 
@@ -103,7 +113,7 @@ impl Run {
                 self.acts.push_front(Act::Answered { id, name, arguments });
             }
             Act::Answered { id, name, arguments } => {
-                let reply = self.answer(id.clone(), name, arguments).await;
+                let reply = self.answered(id.clone(), name, arguments).await;
                 self.result(id, reply);
             }
             Act::Own { id, name, input } => self.own(id, name, input),
@@ -114,15 +124,8 @@ impl Run {
                 };
                 self.result(id, reply);
             }
-            // What people do has no place in script time.
-            Act::AwaitSteer => {
-                self.place.leave();
-                self.inbox.steer().await;
-            }
-            Act::Hang => {
-                self.place.leave();
-                std::future::pending::<()>().await;
-            }
+            Act::AwaitSteer => self.inbox.steer().await,
+            Act::Hang => std::future::pending().await,
             Act::End(ending) => self.end(ending),
         }
     }
@@ -142,11 +145,20 @@ impl Run {
         self.acts.push_front(Act::End(Ending { text: Some(text), ..Ending::of(outcome) }));
     }
 
-    async fn answer(&self, id: String, name: String, arguments: Value) -> ToolReply {
+    /// Script time stands still for a call, so that what it does has its place; but not for one that
+    /// waits for others.
+    async fn answered(&self, id: String, name: String, arguments: Value) -> ToolReply {
         if !self.request.tools.iter().any(|tool| tool.name == name) {
             return ToolReply::error(format!("there is no tool `{name}` in this turn"));
         }
-        self.tools.call(ToolCall { key: self.key(), id, name, arguments }).await
+        let mut call = self.tools.call(ToolCall { key: self.key(), id, name, arguments });
+        match timeout(PATIENCE, &mut call).await {
+            Ok(reply) => reply,
+            Err(_) => {
+                self.place.leave();
+                call.await
+            }
+        }
     }
 
     fn own(&mut self, id: String, name: String, input: Value) {

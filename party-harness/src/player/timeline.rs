@@ -12,8 +12,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// How long a turn waits for others that were announced to start with it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a turn waits for others that were announced to start with it, and they for its tools.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
