@@ -172,6 +172,12 @@ impl<'a> Play<'a> {
     pub(super) async fn gone(&self, seat: SeatId) {
         until(|| self.stage.alive(seat).is_none_or(|alive| alive == 0)).await;
     }
+
+    /// Makes sure that nothing of a seat lives, but for the moment that a killed process takes to die.
+    pub(super) async fn is_gone(&self, seat: SeatId) {
+        let gone = tokio::time::timeout(Duration::from_secs(2), self.gone(seat)).await;
+        assert!(gone.is_ok(), "processes of seat {seat} were left: {:?}", self.stage.alive(seat));
+    }
 }
 
 pub(super) fn end_of(events: &[TurnEvent]) -> TurnEnd {

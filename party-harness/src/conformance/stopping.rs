@@ -29,7 +29,7 @@ pub async fn an_interrupt_ends_the_turn_and_nothing_else(stage: &dyn Stage) -> P
     let end = end_of(&play.read(begun, turn).await);
     assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");
     control.interrupt().await.expect("one after the end");
-    assert!(stage.alive(ANN).is_none_or(|alive| alive == 0), "something was left running");
+    play.is_gone(ANN).await;
     next_turn_works(&play, &session).await;
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn closes(stage: &dyn Stage, how: Close) -> Played {
     let (begun, turn) = play.begin(&session, play.request(ANN, "cue-1")).await;
     // Nobody reads meanwhile.
     session.close(how).await.expect("a close");
-    assert!(stage.alive(ANN).is_none_or(|alive| alive == 0), "it returned before all was gone");
+    play.is_gone(ANN).await;
     let end = end_of(&play.read(begun, turn).await);
     assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");
     session.close(how).await.expect("a second close");
@@ -109,7 +109,8 @@ pub async fn a_shutdown_ends_everything(stage: &dyn Stage) -> Played {
     let (begun, second) = play.begin(&bob, play.request(BOB, "Bob")).await;
     play.harness.shutdown().await.expect("a shutdown");
     play.harness.shutdown().await.expect("a second one");
-    assert!([ANN, BOB].iter().all(|seat| stage.alive(*seat).is_none_or(|alive| alive == 0)));
+    play.is_gone(ANN).await;
+    play.is_gone(BOB).await;
     let ends = [end_of(&play.read(began, first).await), end_of(&play.read(begun, second).await)];
     for end in ends {
         assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");

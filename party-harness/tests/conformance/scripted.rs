@@ -11,11 +11,17 @@ use party_harness::{
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc};
 
-struct Scripts(Folders);
+pub(crate) struct Scripts(Folders);
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        Self(Folders::new())
+    }
+}
 
 #[expect(clippy::unused_async, reason = "the suite takes async makers")]
 async fn make() -> Scripts {
-    Scripts(Folders::new())
+    Scripts::new()
 }
 
 // Nobody is told a script's system prompt.

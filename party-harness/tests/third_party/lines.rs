@@ -1,6 +1,6 @@
 //! A harness for a runtime of one's own, written as any host would: with public items only.
 //!
-//! The runtime is a program, started once per turn as `PROGRAM MEMORY SYSTEM MODEL TOOLS`. It reads its
+//! The runtime is a program, started once per turn as `COMMAND… MEMORY SYSTEM MODEL TOOLS`. It reads its
 //! message from stdin as a line of JSON, a string. It writes lines of JSON, each with one field:
 //!
 //! ```text
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
@@ -32,16 +32,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// The harness: the program, and the sessions that are open.
+/// The harness: how the program is started, and the sessions that are open.
 #[derive(Debug)]
 pub(crate) struct Lines {
     info: HarnessInfo,
-    program: PathBuf,
+    command: Vec<String>,
     open: Mutex<Vec<Weak<Session>>>,
 }
 
 impl Lines {
-    pub(crate) fn new(program: PathBuf) -> Self {
+    /// `command` is a path, and arguments that come before the others.
+    pub(crate) fn new(command: Vec<String>) -> Self {
         let capabilities = Capabilities {
             resume: true,
             tools: ToolDoor::InProcess,
@@ -50,7 +51,7 @@ impl Lines {
             ..Capabilities::TEXT_ONLY
         };
         let info = HarnessInfo { name: "lines".to_owned(), capabilities };
-        Self { info, program, open: Mutex::default() }
+        Self { info, command, open: Mutex::default() }
     }
 }
 
@@ -61,9 +62,9 @@ impl Harness for Lines {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        let is_there = self.program.is_file();
-        let missing = || Error::new(ErrorKind::Missing, format!("no program {}", self.program.display()));
-        is_there.then(|| Probe { version: "1".to_owned() }).ok_or_else(missing)
+        let program = self.command.first().map(String::as_str).unwrap_or_default();
+        let missing = || Error::new(ErrorKind::Missing, format!("there is no program `{program}`"));
+        Path::new(program).is_file().then(|| Probe { version: "1".to_owned() }).ok_or_else(missing)
     }
 
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
@@ -72,7 +73,7 @@ impl Harness for Lines {
         let resumed = spec.resume.as_ref() == Some(&own) && memory.is_file();
         let state = State { remembers: resumed, busy: false };
         let session = Arc::new(Session {
-            program: self.program.clone(),
+            command: self.command.clone(),
             state: Mutex::new(state),
             stop: CancellationToken::new(),
             turns: TaskTracker::new(),
@@ -99,7 +100,7 @@ impl Harness for Lines {
 
 #[derive(Debug)]
 struct Session {
-    program: PathBuf,
+    command: Vec<String>,
     spec: RuntimeSpec,
     tools: Arc<dyn ToolPort>,
     memory: PathBuf,
@@ -144,7 +145,12 @@ impl Session {
 
     fn start(&self, request: &TurnRequest) -> Result<Child> {
         let tools: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
-        Command::new(&self.program)
+        let (program, before) = self
+            .command
+            .split_first()
+            .ok_or_else(|| Error::new(ErrorKind::Invalid, "the command is empty"))?;
+        Command::new(program)
+            .args(before)
             .arg(&self.memory)
             .args([
                 &self.spec.system_prompt,

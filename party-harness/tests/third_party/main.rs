@@ -14,7 +14,7 @@ use party_harness::{
 };
 use serde_json::json;
 use stages::Folders;
-use std::{collections::BTreeMap, fmt::Write as _, fs, os::unix::fs::PermissionsExt as _, sync::Arc};
+use std::{collections::BTreeMap, fmt::Write as _, fs, sync::Arc};
 
 /// Agents that are shell scripts.
 struct Shells(Folders);
@@ -27,8 +27,7 @@ async fn make() -> Shells {
 harness_conformance!(make);
 
 /// One script for all seats: what it does depends on the seat and on the cue in its message.
-const BEGIN: &str = r#"#!/bin/sh
-printf '%s' "$2" >"$1.system"
+const BEGIN: &str = r#"printf '%s' "$2" >"$1.system"
 printf '%s' "$3" >"$1.model"
 printf '%s' "$4" >"$1.tools"
 read -r message
@@ -69,7 +68,7 @@ fn commands(part: &Part) -> Option<String> {
 #[async_trait]
 impl Stage for Shells {
     fn capabilities(&self) -> Capabilities {
-        Lines::new("".into()).info().capabilities
+        Lines::new(Vec::new()).info().capabilities
     }
 
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
@@ -82,8 +81,7 @@ impl Stage for Shells {
         script.push_str("esac\n");
         let program = self.0.of(SeatId(0), "bin").join("agent.sh");
         fs::write(&program, script).ok()?;
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).ok()?;
-        Some(Arc::new(Lines::new(program)))
+        Some(Arc::new(Lines::new(vec!["/bin/sh".to_owned(), program.display().to_string()])))
     }
 
     fn spec(&self, seat: SeatId) -> RuntimeSpec {
