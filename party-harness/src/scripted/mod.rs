@@ -7,7 +7,8 @@
 //! A [`Script`] is YAML: for each agent a list of [`Step`]s, one per turn; the last repeats. What a
 //! step names happens in this order, and nothing else does:
 //!
-//! ```yaml
+//! ```
+//! # let script = party_harness::scripted::Script::from_yaml(r#"
 //! agents:
 //!   Mary:
 //!     - afterMs: 80                   # takes so long
@@ -22,6 +23,9 @@
 //!     - fail: the second turn never works             # instead of `say`
 //!     - hang: true                    # instead of `say`: never ends by itself
 //!     - {}                            # ends without a word
+//! # "#)?;
+//! # assert_eq!(script.names(), ["Mary"]);
+//! # Ok::<(), party_harness::scripted::ScriptError>(())
 //! ```
 //!
 //! In texts `{question}` is the oldest message that is new to the agent, `{reply}` what the last tool

@@ -10,7 +10,6 @@ use party_harness::{
     Capabilities, Harness, RuntimeSpec, async_trait,
     conformance::{Act, Cast, Heard, Part, Stage},
     core::SeatId,
-    harness_conformance,
 };
 use serde_json::json;
 use stages::Folders;
@@ -24,7 +23,11 @@ async fn make() -> Shells {
     Shells(Folders::new())
 }
 
-harness_conformance!(make);
+mod a207_a_harness_of_public_items_only {
+    use super::make;
+
+    party_harness::harness_conformance!(make);
+}
 
 /// One script for all seats: what it does depends on the seat and on the cue in its message.
 const BEGIN: &str = r#"printf '%s' "$2" >"$1.system"
