@@ -66,7 +66,6 @@ use crate::{
     player::{Act, Ending, Part, Parts, Player},
 };
 use async_trait::async_trait;
-use party_core::{Failure, Outcome};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -159,9 +158,8 @@ fn part(recording: &[u8], prefix: &str) -> Part {
 }
 
 fn ending(verdict: Verdict) -> Ending {
-    let outcome = verdict.status.outcome();
-    let failure = (outcome == Outcome::Failed).then_some(Failure::Other);
-    Ending { outcome, text: verdict.text, reason: verdict.reason, failure }
+    let Verdict { status, text, reason, failure, .. } = verdict;
+    Ending { outcome: status.outcome(), text, reason, failure }
 }
 
 #[async_trait]

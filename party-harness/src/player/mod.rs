@@ -69,7 +69,7 @@ pub(crate) enum Act {
 #[derive(Debug, Clone)]
 pub(crate) struct Ending {
     pub(crate) outcome: Outcome,
-    pub(crate) text: Option<String>,
+    pub(crate) text: Option<Arc<str>>,
     pub(crate) reason: Option<String>,
     pub(crate) failure: Option<Failure>,
 }

@@ -142,7 +142,7 @@ impl Run {
         let text = self.filled(text);
         self.pending.push_back(TurnEvent::Text { text: text.as_str().into() });
         let outcome = if text.trim().is_empty() { Outcome::Empty } else { Outcome::Completed };
-        self.acts.push_front(Act::End(Ending { text: Some(text), ..Ending::of(outcome) }));
+        self.acts.push_front(Act::End(Ending { text: Some(text.into()), ..Ending::of(outcome) }));
     }
 
     /// Script time stands still for a call, so that what it does has its place; but not for one that
@@ -192,7 +192,7 @@ impl Run {
         self.close();
         self.pending.push_back(TurnEvent::Ended(TurnEnd {
             outcome: ending.outcome,
-            text: ending.text.filter(|text| !text.trim().is_empty()).map(Into::into),
+            text: ending.text.filter(|text| !text.trim().is_empty()),
             usage: self.usage,
             cost: self.cost,
             reason: ending.reason,

@@ -18,7 +18,6 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, sync::Arc};
 /// Agents that are shell scripts.
 struct Shells(Folders);
 
-#[expect(clippy::unused_async, reason = "the suite takes async makers")]
 async fn make() -> Shells {
     Shells(Folders::new())
 }
