@@ -89,8 +89,8 @@
 //!
 //! Implement [`Harness`], [`RuntimeSession`] and [`TurnControl`], starting from
 //! [`Capabilities::TEXT_ONLY`]. A task per turn that owns the runtime's process and sends events into a
-//! bounded channel keeps most of the promises by itself; `tests/third_party/lines.rs` is one with
-//! nothing but public items, in one file.
+//! bounded channel keeps most of the promises by itself; `tests/third_party` is one with nothing but
+//! public items.
 //!
 //! ## Conformance
 //!

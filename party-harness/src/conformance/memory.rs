@@ -2,7 +2,8 @@
 
 use super::{
     Act, Played, Stage,
-    play::{ANN, BOB, Play, View, declared, end_of, on, says},
+    host::View,
+    play::{ANN, BOB, Play, declared, end_of, on, says},
 };
 use crate::{Close, Health, Recovery, ResumeToken, RuntimeSession, TurnEnd, TurnEvent};
 use party_core::{Outcome, Sent};

@@ -62,6 +62,7 @@
 //! so a stage never shows less than is thought. Every case has a deadline: what hangs fails.
 
 mod asking;
+mod host;
 mod memory;
 mod play;
 mod stage;

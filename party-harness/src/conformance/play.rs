@@ -1,23 +1,23 @@
-//! What the cases share: agents in their parts, turns read to their end, and a host's tools.
+//! What the cases share: agents in their parts, and turns read to their end.
 
-use super::{Act, Part, Skipped, Stage};
-use crate::{
-    Capabilities, CostSource, Error, ErrorKind, FullView, Harness, Result, ResumeToken, RuntimeSession,
-    ToolCall, ToolChoice, ToolDoor, ToolPort, ToolReply, ToolSpec, Turn, TurnEnd, TurnEvent, TurnKey,
-    TurnRequest,
+use super::{
+    Act, Part, Skipped, Stage,
+    host::{Port, View, message, tool},
 };
-use async_trait::async_trait;
+use crate::{
+    Capabilities, CostSource, Harness, ResumeToken, RuntimeSession, ToolChoice, ToolDoor, ToolPort, Turn,
+    TurnEnd, TurnEvent, TurnKey, TurnRequest,
+};
 use futures::StreamExt as _;
-use party_core::{Cost, Framing, ModelMessage, Offset, Outcome, SeatId, TurnId};
-use serde_json::{Value, json};
+use party_core::{Cost, Offset, Outcome, SeatId, TurnId};
+use serde_json::Value;
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio_util::sync::CancellationToken;
 
 /// The seats of the cases.
 pub(super) const ANN: SeatId = SeatId(1);
@@ -187,6 +187,8 @@ pub(super) fn end_of(events: &[TurnEvent]) -> TurnEnd {
     }
 }
 
+/// The start comes before all that the agent does. What its runtime does by itself may come earlier,
+/// such as a session that is not found before a new one begins.
 fn check_order(events: &[TurnEvent]) {
     let ends = events.iter().filter(|event| matches!(event, TurnEvent::Ended(_))).count();
     assert_eq!(ends, 1, "one end: {events:?}");
@@ -196,14 +198,11 @@ fn check_order(events: &[TurnEvent]) {
         match event {
             TurnEvent::Started { sent, .. } => {
                 assert_eq!(*sent, end.sent, "what was sent");
-                // What an adapter cannot tell from noise may come before the name is known.
-                let noise = |event: &TurnEvent| {
-                    matches!(
-                        event,
-                        TurnEvent::Raw { .. } | TurnEvent::Waiting { .. } | TurnEvent::RateLimit { .. }
-                    )
+                let is_early = |event: &TurnEvent| {
+                    use TurnEvent::{RateLimit, Raw, Spent, Waiting};
+                    matches!(event, Raw { .. } | Waiting { .. } | RateLimit { .. } | Spent { .. })
                 };
-                assert!(events[..at].iter().all(noise), "the start comes first: {events:?}");
+                assert!(events[..at].iter().all(is_early), "the start comes first: {events:?}");
             }
             TurnEvent::ToolUse { id, .. } => called.push(id),
             TurnEvent::ToolResult { id, .. } => {
@@ -234,85 +233,4 @@ fn check_cost(source: CostSource, end: &TurnEnd) {
         (_, Cost::Estimated(_)) => false,
     };
     assert!(fits, "a cost that does not fit {source:?}: {end:?}");
-}
-
-pub(super) fn message(text: &str) -> ModelMessage {
-    let mut message = Framing::new(text).into_message();
-    message.injected = false;
-    message
-}
-
-fn tool(name: &str) -> ToolSpec {
-    let (description, input_schema) = (format!("The tool {name}."), json!({"type": "object"}));
-    ToolSpec { name: name.to_owned(), description, input_schema }
-}
-
-/// A view that counts how often it was loaded.
-#[derive(Debug)]
-pub(super) struct View {
-    text: Option<String>,
-    loads: AtomicUsize,
-}
-
-impl View {
-    pub(super) fn new(text: &str) -> Arc<Self> {
-        Arc::new(Self { text: Some(text.to_owned()), loads: AtomicUsize::new(0) })
-    }
-
-    /// A view that cannot be loaded.
-    pub(super) fn broken() -> Arc<Self> {
-        Arc::new(Self { text: None, loads: AtomicUsize::new(0) })
-    }
-
-    pub(super) fn is_loaded(&self) -> bool {
-        self.loads.load(Ordering::Acquire) > 0
-    }
-}
-
-#[async_trait]
-impl FullView for View {
-    async fn load(&self) -> Result<Vec<ModelMessage>> {
-        self.loads.fetch_add(1, Ordering::AcqRel);
-        let text = self.text.as_deref();
-        text.map(|text| vec![message(text)]).ok_or_else(|| Error::new(ErrorKind::Io, "the view is broken"))
-    }
-}
-
-/// The host's tools: `slow` answers when it is let go, `broken` by an error, all others at once.
-#[derive(Debug, Default)]
-pub(super) struct Port {
-    calls: Mutex<Vec<ToolCall>>,
-    go: CancellationToken,
-}
-
-impl Port {
-    pub(super) fn calls(&self) -> Vec<ToolCall> {
-        self.lock().clone()
-    }
-
-    /// Waits until so many calls have come.
-    pub(super) async fn called(&self, count: usize) {
-        until(|| self.lock().len() >= count).await;
-    }
-
-    /// Lets the slow ones answer.
-    pub(super) fn release(&self) {
-        self.go.cancel();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<ToolCall>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait]
-impl ToolPort for Port {
-    async fn call(&self, call: ToolCall) -> ToolReply {
-        let name = call.name.clone();
-        self.lock().push(call);
-        if name == "slow" {
-            self.go.cancelled().await;
-        }
-        ToolReply { text: format!("{name} has answered"), is_error: name == "broken" }
-    }
 }

@@ -2,7 +2,8 @@
 
 use super::{
     Act, Played, Stage,
-    play::{ANN, BOB, Play, View, calls, declared, end_of, not_shown, on, says},
+    host::View,
+    play::{ANN, BOB, Play, calls, declared, end_of, not_shown, on, says},
 };
 use crate::{CostSource, ErrorKind, Health, TurnEvent};
 use futures::StreamExt as _;

@@ -11,11 +11,12 @@
 //! The exit ends the turn: 0 is good, any other code is a failure that stderr explains. All that it was
 //! told stands in the file MEMORY, which is the session.
 
+use crate::turn::{Busy, Control, Run, blank};
 use party_harness::{
-    Answer, Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Health, Probe, Recovery,
-    RequestId, Result, ResumeToken, RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolCall, ToolDoor,
-    ToolPort, ToolReply, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey, TurnRequest, async_trait,
-    core::{Cost, Failure, Outcome, Sent, Usage, Usd, as_one_prompt},
+    Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Health, Probe, Recovery, Result,
+    ResumeToken, RuntimeSession, RuntimeSpec, RuntimeState, ToolDoor, ToolPort, Turn, TurnEnd, TurnEvent,
+    TurnKey, TurnRequest, async_trait,
+    core::{Sent, as_one_prompt},
 };
 use serde_json::{Value, json};
 use std::{
@@ -26,7 +27,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     process::{Child, Command},
     sync::mpsc,
 };
@@ -99,12 +99,12 @@ impl Harness for Lines {
 }
 
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     command: Vec<String>,
-    spec: RuntimeSpec,
-    tools: Arc<dyn ToolPort>,
+    pub(crate) spec: RuntimeSpec,
+    pub(crate) tools: Arc<dyn ToolPort>,
     memory: PathBuf,
-    token: ResumeToken,
+    pub(crate) token: ResumeToken,
     resumed: bool,
     state: Mutex<State>,
     stop: CancellationToken,
@@ -113,13 +113,13 @@ struct Session {
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     remembers: bool,
-    busy: bool,
+    pub(crate) busy: bool,
 }
 
 impl Session {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -130,17 +130,16 @@ impl Session {
     }
 
     /// What a later process of the host must know: which turn was last, and how it ended.
-    fn note(&self, key: TurnKey, end: Option<&TurnEnd>) -> Result<()> {
+    pub(crate) fn note(&self, key: TurnKey, end: Option<&TurnEnd>) -> Result<()> {
         let text = json!({ "key": key, "end": end }).to_string();
         fs::write(self.spec.folder.join("last.json"), text).map_err(trouble)
     }
 
-    fn remember(&self, told: &str) -> Result<()> {
+    /// Adds what the runtime is told to its memory, which a fresh session begins anew.
+    pub(crate) fn remember(&self, told: &str) -> Result<()> {
         let fresh = !std::mem::replace(&mut self.state().remembers, true);
-        let mut file =
-            File::options().create(true).append(!fresh).write(true).truncate(fresh).open(&self.memory);
-        let written = file.as_mut().map(|file| writeln!(file, "{}", json!(told)));
-        written.map_err(|error| trouble(std::io::Error::new(error.kind(), "the memory")))?.map_err(trouble)
+        let file = File::options().create(true).append(!fresh).write(true).truncate(fresh).open(&self.memory);
+        file.and_then(|mut file| writeln!(file, "{}", json!(told))).map_err(trouble)
     }
 
     fn start(&self, request: &TurnRequest) -> Result<Child> {
@@ -234,167 +233,5 @@ impl RuntimeSession for Opened {
     async fn close(&self, _: Close) -> Result<()> {
         self.0.end().await;
         Ok(())
-    }
-}
-
-struct Busy(Arc<Session>);
-
-impl Busy {
-    fn take(session: &Arc<Session>) -> Result<Self> {
-        if std::mem::replace(&mut session.state().busy, true) {
-            return Err(Error::new(ErrorKind::Busy, "a turn runs already"));
-        }
-        Ok(Self(Arc::clone(session)))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.state().busy = false;
-    }
-}
-
-#[derive(Debug)]
-struct Control(CancellationToken);
-
-#[async_trait]
-impl TurnControl for Control {
-    async fn steer(&self, _: String) -> Result<Steered> {
-        Err(Error::new(ErrorKind::Unsupported, "it takes one message per turn"))
-    }
-
-    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "it asks nothing"))
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.0.cancel();
-        Ok(())
-    }
-}
-
-/// A turn in its task.
-struct Run {
-    session: Arc<Session>,
-    request: TurnRequest,
-    sent: Sent,
-    events: mpsc::Sender<TurnEvent>,
-    end: TurnEnd,
-}
-
-fn blank(sent: Sent) -> TurnEnd {
-    TurnEnd {
-        outcome: Outcome::Empty,
-        text: None,
-        usage: Usage::default(),
-        cost: Cost::Reported(Usd::ZERO),
-        reason: None,
-        failure: None,
-        sent,
-        token: None,
-    }
-}
-
-impl Run {
-    async fn run(mut self, mut child: Child, message: String, stop: CancellationToken, busy: Busy) {
-        let group = child.id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
-        let events = self.events.clone();
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => self.stopped(),
-            () = events.closed() => self.stopped(),
-            talked = self.talk(&mut child, &message) => if let Err(reason) = talked {
-                self.failed(reason);
-            },
-        }
-        // Whatever became of the turn, nothing of it lives on, and no zombie is left.
-        if let Some(group) = group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-        let _ = child.wait().await;
-        self.end.token = Some(self.session.token.clone());
-        if let Err(error) = self.session.note(self.request.key, Some(&self.end)) {
-            self.failed(error.to_string());
-        }
-        // Whoever reads the end may start the next turn at once.
-        drop(busy);
-        let _ = self.events.send(TurnEvent::Ended(self.end)).await;
-    }
-
-    fn stopped(&mut self) {
-        (self.end.outcome, self.end.reason) = (Outcome::Cancelled, Some("interrupted".to_owned()));
-        self.end.cost = Cost::Unknown;
-    }
-
-    fn failed(&mut self, reason: String) {
-        (self.end.outcome, self.end.reason) = (Outcome::Failed, Some(reason));
-        self.end.failure.get_or_insert(Failure::Died);
-    }
-
-    /// The whole conversation with the program, until it exits.
-    async fn talk(&mut self, child: &mut Child, message: &str) -> Result<(), String> {
-        let (stdin, stdout) = child.stdin.take().zip(child.stdout.take()).ok_or("it has no pipes")?;
-        let (mut stdin, mut lines) = (stdin, BufReader::new(stdout).lines());
-        let token = self.session.token.clone();
-        self.tell(TurnEvent::Started { token, sent: self.sent }).await;
-        let mut answer = format!("{}\n", json!(message));
-        loop {
-            // A program that does not read says why by its exit.
-            let _ = stdin.write_all(answer.as_bytes()).await;
-            answer.clear();
-            let Some(line) = lines.next_line().await.map_err(|error| error.to_string())? else { break };
-            let line: Value = serde_json::from_str(&line).map_err(|error| format!("no json: {error}"))?;
-            if let Some(reply) = self.line(&line).await? {
-                self.session.remember(&reply).map_err(|error| error.to_string())?;
-                answer = format!("{}\n", json!(reply));
-            }
-        }
-        let exit = child.wait().await.map_err(|error| error.to_string())?;
-        let complaint =
-            || fs::read_to_string(self.session.spec.folder.join("stderr.txt")).unwrap_or_default();
-        if exit.success() { Ok(()) } else { Err(format!("it ended with {exit}: {}", complaint().trim())) }
-    }
-
-    /// Handles a line, and gives what the program is told for it.
-    async fn line(&mut self, line: &Value) -> Result<Option<String>, String> {
-        if let Some(text) = line["think"].as_str() {
-            self.tell(TurnEvent::Thinking { text: text.into() }).await;
-        } else if let Some(text) = line["say"].as_str() {
-            self.tell(TurnEvent::Text { text: text.into() }).await;
-            (self.end.outcome, self.end.text) = (Outcome::Completed, Some(text.into()));
-        } else if let Some(micros) = line["cost"].as_u64() {
-            self.end.cost = Cost::Reported(Usd::from_micros(micros));
-            if self.request.limit.is_some_and(|limit| micros > limit.as_micros()) {
-                self.end.failure = Some(Failure::OverBudget);
-                return Err("it spent more than it may".to_owned());
-            }
-        } else if line["call"].is_object() {
-            return Ok(Some(self.call(&line["call"]).await));
-        } else {
-            self.tell(TurnEvent::Raw { event: line.clone().into() }).await;
-        }
-        Ok(None)
-    }
-
-    async fn call(&mut self, call: &Value) -> String {
-        let text = |field: &str| call[field].as_str().unwrap_or_default().to_owned();
-        let (id, name, arguments) = (text("id"), text("tool"), call["arguments"].clone());
-        let input = arguments.clone().into();
-        self.tell(TurnEvent::ToolUse { id: id.clone(), name: name.clone(), input }).await;
-        let is_offered = self.request.tools.iter().any(|tool| tool.name == name);
-        let reply = if is_offered {
-            let call = ToolCall { key: self.request.key, id: id.clone(), name, arguments };
-            self.session.tools.call(call).await
-        } else {
-            ToolReply::error(format!("there is no tool `{name}`"))
-        };
-        let result = TurnEvent::ToolResult { id, text: reply.text.as_str().into(), is_error: reply.is_error };
-        self.tell(result).await;
-        reply.text
-    }
-
-    async fn tell(&self, event: TurnEvent) {
-        // Where nobody listens any more, the turn is being ended.
-        let _ = self.events.send(event).await;
     }
 }

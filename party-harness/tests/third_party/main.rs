@@ -4,6 +4,7 @@
 mod lines;
 #[path = "../stages/mod.rs"]
 mod stages;
+mod turn;
 
 use lines::Lines;
 use party_harness::{
