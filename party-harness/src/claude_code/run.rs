@@ -6,11 +6,13 @@ use super::{
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
     identity::Token,
-    launch::{self, LaunchPlan, marker},
+    launch::{LaunchPlan, marker},
     session::{Busy, Inner, blocking},
+    tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
 use crate::{Result, TurnEnd, TurnEvent, TurnKey, TurnRequest};
+use rustix::process::Signal;
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -74,7 +76,7 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
         marker: &marker(spec),
     };
     let (running, pipes) = Running::start(&start, Some(lock)).await?;
-    let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
+    let decoder = Decoder::with(tools::required(request)?, attempt.carried).line_limit(inner.line_limit);
     Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
 }
 
@@ -265,6 +267,8 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
+                // At once: the look at all processes takes longer than the CLI to ask the model.
+                running.signal(Signal::STOP);
                 return (running.kill().await, false);
             }
             tokio::select! {

@@ -165,6 +165,9 @@ impl RuntimeSession for ClaudeSession {
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
+        if request.ask {
+            return Err(Error::new(ErrorKind::Unsupported, "a process per turn cannot ask for permission"));
+        }
         let inner = Arc::clone(&self.0);
         let busy = Busy::take(&inner)?;
         let attempt = {
