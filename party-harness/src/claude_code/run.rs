@@ -89,7 +89,7 @@ async fn prepare(
     attempt: &Attempt,
 ) -> Result<(LaunchPlan, Guard)> {
     let (spec, id) = (Arc::clone(&inner.spec), attempt.start.id().to_owned());
-    let trace = Trace::launched(key, attempt.n);
+    let trace = Trace::launched(key, attempt.n, Some(files::lock_of(&spec, &id)));
     let written = trace.clone();
     let prepare = move || {
         let lock = files::lock(&spec, &id)?;
@@ -123,8 +123,9 @@ impl Run {
 
     /// Writes down the number that the next runtime session goes by, where the launch did not.
     async fn note(&self, n: u32) {
-        let (spec, trace) = (Arc::clone(&self.inner.spec), Trace::launched(self.request.key, n));
-        if self.inner.is_traced(&trace) {
+        let (spec, before) = (Arc::clone(&self.inner.spec), self.inner.trace());
+        let trace = before.clone().leaving(n);
+        if trace == before {
             return;
         }
         let written = trace.clone();
