@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use test_support::{Block, FakeAnthropic, ModelTurn, Scenario, claude_binary, claude_env};
+use test_support::{Block, ClaudeVersion, FakeAnthropic, ModelTurn, Scenario, claude_env};
 
 /// What the host's server is called in the names that the model sees.
 const PREFIX: &str = "mcp__party__";
@@ -28,6 +28,7 @@ const PREFIX: &str = "mcp__party__";
 type Make = fn(PathBuf) -> ClaudeCode;
 
 pub(crate) struct ClaudeStage {
+    version: ClaudeVersion,
     make: Make,
     folders: Folders,
     models: Mutex<BTreeMap<SeatId, FakeAnthropic>>,
@@ -35,9 +36,9 @@ pub(crate) struct ClaudeStage {
 }
 
 impl ClaudeStage {
-    pub(crate) fn new(make: Make) -> Self {
+    pub(crate) fn new(version: ClaudeVersion, make: Make) -> Self {
         let (models, mcp) = (Mutex::default(), tokio::sync::OnceCell::new());
-        Self { make, folders: Folders::new(), models, mcp }
+        Self { version, make, folders: Folders::new(), models, mcp }
     }
 
     fn env(&self, seat: SeatId) -> BTreeMap<String, String> {
@@ -53,7 +54,7 @@ impl ClaudeStage {
 #[async_trait]
 impl Stage for ClaudeStage {
     fn capabilities(&self) -> Capabilities {
-        (self.make)(claude_binary()).info().capabilities
+        (self.make)(self.version.binary()).info().capabilities
     }
 
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
@@ -61,7 +62,7 @@ impl Stage for ClaudeStage {
             let model = FakeAnthropic::start(scenario(&parts)?).await;
             self.models.lock().unwrap().insert(seat, model);
         }
-        let harness = (self.make)(claude_binary()).stop_patience(Duration::from_secs(3));
+        let harness = (self.make)(self.version.binary()).stop_patience(Duration::from_secs(3));
         Some(Arc::new(harness.env(self.env(SeatId(0)))))
     }
 
@@ -155,6 +156,7 @@ fn heard(body: &Value) -> Heard {
         Value::String(text) => vec![text.clone()],
         blocks => blocks.as_array().into_iter().flatten().filter_map(text_of).collect(),
     };
+    // An empty block is the adapter's, a reminder the CLI's own.
     let messages = body["messages"].as_array().into_iter().flatten();
     let said =
         messages.filter(|message| message["role"] == "user").flat_map(|message| texts(&message["content"]));
@@ -162,7 +164,7 @@ fn heard(body: &Value) -> Heard {
     Heard {
         system: texts(&body["system"]).join("\n"),
         model: body["model"].as_str().map(str::to_owned),
-        said: said.filter(|text| !text.is_empty()).collect(),
+        said: said.filter(|text| !text.is_empty() && !text.starts_with("<system-reminder>\n")).collect(),
         tools: offered.map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned()).collect(),
     }
 }

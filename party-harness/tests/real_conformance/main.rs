@@ -9,10 +9,25 @@ mod stages;
 mod one_shot {
     use crate::claude::ClaudeStage;
     use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
 
     #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> ClaudeStage {
-        ClaudeStage::new(ClaudeCode::new)
+        ClaudeStage::new(ClaudeVersion::Current, ClaudeCode::new)
+    }
+
+    harness_conformance!(make);
+}
+
+/// The same with the version that npm installs beside an older Node.
+mod one_shot_older {
+    use crate::claude::ClaudeStage;
+    use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ClaudeStage {
+        ClaudeStage::new(ClaudeVersion::Older, ClaudeCode::new)
     }
 
     harness_conformance!(make);
