@@ -1,15 +1,19 @@
 //! The adapter's files in a seat's folder.
 
 use super::{
-    identity::host,
+    identity,
     launch::{LaunchPlan, marker, scratch},
 };
-use crate::process::tree::{self, Process};
-use crate::{Error, ErrorKind, Recovery, Result, RuntimeSpec, TurnKey};
+use crate::process::{
+    lock::{self, Guard},
+    machine::{boot, host},
+    tree,
+};
+use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnKey};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -18,25 +22,71 @@ use std::{
 /// How long an orphan's processes may take to die of SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a later process of the host must know of the last launch.
+/// What a later process of the host must know of the launches so far.
+///
+/// It is never synced. What a host that died on this boot wrote is there, synced or not; what was
+/// written on another boot may be lost, and is taken for no proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trace {
     host: String,
-    key: TurnKey,
+    boot: String,
+    /// The last launch on this boot.
+    #[serde(default)]
+    key: Option<TurnKey>,
     /// The number of the runtime session that the next launch goes on with.
     pub(super) n: u32,
-    /// The process and its start, while it runs.
+    /// There may have been launches before this boot.
     #[serde(default)]
-    process: Option<(i32, u64)>,
+    earlier: bool,
+    /// The last launch's lock. Its file is there until all of the launch is gone.
+    #[serde(default)]
+    lock: Option<PathBuf>,
 }
 
 impl Trace {
-    pub(super) fn new(key: TurnKey, n: u32, process: Option<Process>) -> Self {
-        Self { host: host(), key, n, process: process.map(|process| (process.pid, process.start)) }
+    /// A turn is launched, under a lock, or counts as launched.
+    pub(super) fn launched(key: TurnKey, n: u32, lock: Option<PathBuf>) -> Self {
+        Self { host: host(), boot: boot().to_owned(), key: Some(key), n, earlier: false, lock }
     }
 
-    pub(super) fn read(spec: &RuntimeSpec) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path(spec)).ok()?).ok()
+    /// The same, and `n` is left to the next launch.
+    pub(super) const fn leaving(mut self, n: u32) -> Self {
+        self.n = n;
+        self
+    }
+
+    /// Ends whatever an earlier process of the host left running for the seat. Gives the seat's trace,
+    /// which is made where there is none of this boot, and whether it was there.
+    pub(super) fn open(spec: &RuntimeSpec) -> Result<(Self, bool)> {
+        let text = fs::read(path(spec));
+        let is_first = text.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let found: Option<Self> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        match found {
+            Some(found) if found.is_of_this_boot() => {
+                found.end_orphan(spec)?;
+                Ok((found, true))
+            }
+            found => {
+                // Nothing outlives a boot. A folder without a trace is new, or was robbed of it.
+                if found.is_none() && scratch(spec).exists() {
+                    end_all(spec)?;
+                }
+                // A power cut may leave a file that nobody can read.
+                let (n, earlier) = (found.map_or(0, |found| found.n), !is_first);
+                let new = Self { host: host(), boot: boot().to_owned(), key: None, n, earlier, lock: None };
+                new.write(spec)?;
+                Ok((new, false))
+            }
+        }
+    }
+
+    /// Ends what is left of the last launch. Where nothing is, no process is looked at.
+    pub(super) fn end_orphan(&self, spec: &RuntimeSpec) -> Result<()> {
+        let Some(lock) = self.lock.as_ref().filter(|lock| lock.exists()) else { return Ok(()) };
+        end_all(spec)?;
+        // Removes the file of a host that is dead; a living one that was robbed of its process will.
+        let _ = lock::take(lock.clone(), &spec.agent, &marker(spec));
+        Ok(())
     }
 
     pub(super) fn write(&self, spec: &RuntimeSpec) -> Result<()> {
@@ -44,21 +94,42 @@ impl Trace {
         put(&path(spec), &text)
     }
 
-    /// What became of the turn, as far as this trace tells.
-    pub(super) fn recovery(trace: Option<&Self>, turn: TurnKey) -> Recovery {
-        if trace.is_some_and(|trace| trace.key == turn) { Recovery::Unknown } else { Recovery::NotSeen }
+    /// Whether it proves that `turn` was not launched: all launches that could be it would show here.
+    pub(super) fn excludes(&self, turn: TurnKey) -> bool {
+        match self.key {
+            Some(last) => last.session == turn.session && last < turn,
+            None => !self.earlier,
+        }
+    }
+
+    fn is_of_this_boot(&self) -> bool {
+        !self.boot.is_empty() && (self.host.as_str(), self.boot.as_str()) == (&host(), boot())
     }
 }
 
 fn path(spec: &RuntimeSpec) -> PathBuf {
-    spec.folder.join("claude.pid")
+    spec.folder.join("claude-trace.json")
 }
 
-/// Ends whatever an earlier process of the host left running for this seat.
-pub(super) fn end_orphan(spec: &RuntimeSpec) -> Result<()> {
-    let trace = Trace::read(spec).filter(|trace| trace.host == host());
-    let root = trace.and_then(|trace| trace.process).map(|(pid, start)| Process { pid, start });
-    if tree::kill(root.filter(|root| root.is_alive()), &marker(spec), PATIENCE) {
+/// The lock of a runtime session. It lies in the runtime's own home, which all hosts of the session
+/// share.
+pub(super) fn lock_of(spec: &RuntimeSpec, id: &str) -> PathBuf {
+    let home = match (spec.env.get("CLAUDE_CONFIG_DIR"), spec.env.get("HOME")) {
+        (Some(home), _) => spec.cwd.join(home),
+        (None, Some(home)) => spec.cwd.join(home).join(".claude"),
+        (None, None) => spec.folder.clone(),
+    };
+    home.join("party/locks").join(format!("{}.lock", identity::file_name(id)))
+}
+
+/// Takes the lock of a runtime session.
+pub(super) fn lock(spec: &RuntimeSpec, id: &str) -> Result<Guard> {
+    lock::take(lock_of(spec, id), id, &marker(spec))
+}
+
+/// Ends every process of the seat.
+fn end_all(spec: &RuntimeSpec) -> Result<()> {
+    if tree::kill(&[], &marker(spec), PATIENCE) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Io, format!("an earlier claude of the agent `{}` cannot be ended", spec.agent)))
