@@ -4,13 +4,15 @@ mod apply;
 mod conversation;
 mod effect;
 mod invocations;
+mod nudges;
+mod permissions;
 mod purse;
 mod quiescence;
 mod state;
 mod tool_calls;
 
 pub use effect::Effect;
-pub use state::{Bound, RunningTurn, ToolRecord};
+pub use state::{Bound, Question, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
@@ -25,7 +27,7 @@ use std::collections::{BTreeMap, VecDeque};
 pub const ENGINE_VERSION: u32 = 1;
 
 /// Names this build of the engine; a snapshot of another build is not used.
-pub const ENGINE_BUILD: &str = concat!("party-formats/", env!("CARGO_PKG_VERSION"), "/1");
+pub const ENGINE_BUILD: &str = concat!("party-formats/", env!("CARGO_PKG_VERSION"), "/2");
 
 /// So many records may follow from one another before a session counts as running away.
 pub const ANSWER_LIMIT: usize = 10_000;
@@ -42,6 +44,8 @@ pub struct Engine {
     inbox: VecDeque<Input>,
     stopping: bool,
     queue: Vec<Waiting>,
+    /// Seats that are to be called again.
+    nudges: Vec<Waiting>,
     running: BTreeMap<TurnId, RunningTurn>,
     wave: Wave,
     purse: purse::Purse,
@@ -72,6 +76,7 @@ impl Engine {
             inbox: VecDeque::new(),
             stopping: false,
             queue: Vec::new(),
+            nudges: Vec::new(),
             running: BTreeMap::new(),
             wave: Wave::default(),
             purse: purse::Purse::default(),
@@ -113,7 +118,8 @@ impl Engine {
 
     /// Whether nothing runs, waits, or follows.
     pub fn is_quiescent(&self) -> bool {
-        self.running.is_empty() && self.queue.is_empty() && self.inbox.is_empty() && !self.wave.active
+        let nobody_waits = self.queue.is_empty() && self.nudges.is_empty() && self.inbox.is_empty();
+        self.running.is_empty() && nobody_waits && !self.wave.active
     }
 
     /// The format, once the session is open.
@@ -181,7 +187,9 @@ impl Engine {
         };
         let rules = [
             Self::answer_tool_call,
+            Self::answer_question,
             Self::stop_turns,
+            Self::call_again,
             Self::deliver_share,
             Self::take_input,
             Self::start_turn,
@@ -205,7 +213,7 @@ impl Engine {
         while !next.is_empty() {
             for mut record in next {
                 record.at = record.at.max(at);
-                engine.apply(&record.clone().placed(engine.session, engine.head.plus(1), None));
+                engine.follow(std::slice::from_ref(&record));
                 settled.push(record);
             }
             next = engine.decide();
@@ -214,6 +222,13 @@ impl Engine {
             }
         }
         Fixpoint { records: settled, engine }
+    }
+
+    /// Applies decisions at the next offsets.
+    fn follow(&mut self, records: &[NewRecord]) {
+        for record in records {
+            self.apply(&record.clone().placed(self.session, self.head.plus(1), None));
+        }
     }
 
     fn close(&self, reason: CloseReason) -> NewRecord {

@@ -20,8 +20,7 @@ impl Engine {
             return vec![self.answer(turn, call, text, is_error, true)];
         }
         let intent = self.intent(turn);
-        let tool = engine_tool(&call.tool)
-            .filter(|_| intent.is_some_and(|intent| intent.tools.contains(&call.tool)));
+        let tool = engine_tool(&call.tool).filter(|_| intent.is_some_and(|intent| intent.offers(&call.tool)));
         match tool {
             Some(EngineTool::Share) => self.answer_share(opened, turn, call),
             None => {
