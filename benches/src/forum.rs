@@ -83,7 +83,7 @@ impl Forum {
     fn next_turn(&self) -> Option<RunningTurn> {
         self.engine.pending_effects().into_iter().find_map(|effect| match effect {
             Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
-            Effect::Interrupt { .. } => None,
+            Effect::Interrupt { .. } | Effect::Answer { .. } => None,
         })
     }
 

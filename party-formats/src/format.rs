@@ -3,7 +3,7 @@
 use crate::{FormatError, Intent};
 use party_core::CloseReason;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How several agents talk to each other: data, so that it can be stored with the session, checked
 /// before the start, and written by hand.
@@ -231,6 +231,19 @@ impl Format {
         self.quorum = quorum;
         self.in_range("quorum", quorum, 256, "1 to 256")?;
         Ok(self)
+    }
+
+    /// The intents that a seat of this role can be called under, in alphabetical order.
+    pub fn intents_of(&self, role: &str) -> BTreeSet<&str> {
+        let calls = self.quiescence.iter().filter_map(|trigger| match &trigger.action {
+            Action::NextRound { role: called, intent } | Action::Invoke { role: called, intent } => {
+                (called == role).then_some(intent)
+            }
+            Action::Close { .. } => None,
+        });
+        let own = self.roles.get(role).into_iter();
+        let own = own.flat_map(|role| role.fanout.then_some(&role.intent).into_iter().chain(&role.reacts));
+        own.chain(calls).map(String::as_str).collect()
     }
 
     /// The same format with another timeout for every intent, in seconds; the time that an

@@ -53,7 +53,7 @@ pub enum ToolChoice {
     /// As the agent likes.
     #[default]
     Auto,
-    /// It cannot: no tools are offered, whatever the list says.
+    /// It cannot: no tools are offered, whatever the lists say, the runtime's own neither.
     None,
     /// The turn calls one of them at least once.
     Once,
@@ -123,6 +123,11 @@ impl Intent {
         let none = self.tool_choice == ToolChoice::None;
         let listed = self.tools.iter().map(String::as_str).filter(move |_| !none);
         listed.filter(|tool| self.mcp || engine_tool(tool).is_some())
+    }
+
+    /// The runtime's own tools that are offered in the end.
+    pub fn offered_own(&self) -> &[String] {
+        if self.tool_choice == ToolChoice::None { &[] } else { &self.own_tools }
     }
 
     /// Whether a tool is offered.

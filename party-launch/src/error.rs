@@ -29,6 +29,8 @@ pub enum ErrorKind {
     NewerVersion,
     /// There is no such session.
     NotFound,
+    /// A runtime cannot hold what an intent of the format asks for.
+    Unsupported,
 }
 
 /// An error of a party: its kind, what it is about, and what caused it.

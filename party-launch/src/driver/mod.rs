@@ -3,19 +3,24 @@
 //! It never awaits a turn, a tool's handler or a process: those run as tasks of their own and
 //! report through one channel. One method per kind of thing that can happen.
 
+mod permissions;
 mod recover;
 mod tools;
 mod turns;
 
 pub(crate) use recover::recover;
+pub(crate) use tools::Port;
 
-use crate::{Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime};
+use crate::{
+    Error, Result, attempt::OpenCalls, lease::Held, log::Log, mcp::McpServer, request::Request,
+    seat::SeatRuntime,
+};
 use futures::future::join_all;
-use party_bus::Watch;
+use party_bus::{Bus, Watch};
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
 use party_formats::Engine;
-use party_harness::ToolPort;
-use std::{collections::BTreeMap, sync::Arc};
+use party_harness::{ToolPort, Turn, TurnKey};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -33,6 +38,8 @@ pub(crate) struct Status {
     /// The driver is gone; with an error where it failed.
     pub(crate) over: bool,
     pub(crate) error: Option<Arc<Error>>,
+    /// Why the store does not take what the driver holds for it.
+    pub(crate) failing: Option<String>,
     /// The engine as the driver left it.
     pub(crate) state: Option<Arc<Engine>>,
 }
@@ -42,6 +49,9 @@ pub(crate) struct Parts {
     pub(crate) log: Log,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
+    pub(crate) port: Arc<Port>,
+    /// Turns of the last driver that runtimes handed over.
+    pub(crate) handed_over: BTreeMap<TurnKey, Turn>,
     pub(crate) requests: (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     pub(crate) status: watch::Sender<Status>,
     pub(crate) drain: CancellationToken,
@@ -52,6 +62,8 @@ pub(crate) struct Driver {
     seats: Vec<Arc<SeatRuntime>>,
     mcp: Option<Arc<McpServer>>,
     port: Arc<dyn ToolPort>,
+    calls: Arc<OpenCalls>,
+    handed_over: BTreeMap<TurnKey, Turn>,
     inbox: mpsc::Receiver<Request>,
     outbox: mpsc::Sender<Request>,
     status: watch::Sender<Status>,
@@ -65,11 +77,15 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outbox, inbox) = parts.requests;
+        let mut log = parts.log;
+        log.hold(parts.drain.clone(), parts.status.clone());
         Self {
-            log: parts.log,
+            log,
             seats: parts.seats,
             mcp: parts.mcp,
-            port: Arc::new(tools::Port(outbox.downgrade())),
+            calls: Arc::clone(parts.port.calls()),
+            port: parts.port,
+            handed_over: parts.handed_over,
             inbox,
             outbox,
             status: parts.status,
@@ -119,7 +135,7 @@ impl Driver {
                 Some(request) = self.inbox.recv() => self.handle(request).await?,
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
                 Some(_) = self.closing.join_next() => {}
-                head = bus.changed(watch) => self.head_moved(head).await?,
+                head = moved(bus, watch) => self.head_moved(head).await?,
             }
         }
     }
@@ -170,5 +186,18 @@ impl Driver {
             status.spent = engine.spent();
             status.closed = engine.closed();
         });
+    }
+}
+
+/// Waits until the head has moved. Where the store fails, it is asked again a little later.
+async fn moved(bus: Arc<dyn Bus>, watch: Watch) -> Result<Offset, party_bus::Error> {
+    let after = watch.after;
+    match bus.changed(watch).await {
+        Err(error) if error.is_retryable() => {
+            tracing::debug!(%error, "the store cannot tell whether somebody wrote");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok(after)
+        }
+        told => told,
     }
 }
