@@ -118,11 +118,9 @@ async fn a168_a_tool_is_in_the_first_request_and_its_call_reaches_the_host() {
         seen.lock().unwrap().iter().filter(|c| c["method"] == "tools/call").cloned().collect();
     assert_eq!(calls.len(), 1);
     assert_eq!(calls[0]["params"]["_meta"]["claudecode/toolUseId"].as_str(), id.as_deref());
-    assert!(
-        events.iter().any(
-            |e| matches!(e, TurnEvent::ToolResult { text, is_error: false, .. } if &**text == "shared as 7")
-        )
-    );
+    assert!(events.iter().any(
+        |e| matches!(e, TurnEvent::ToolResult { text, is_error: false, .. } if &**text == "shared as 7")
+    ));
 }
 
 #[tokio::test]

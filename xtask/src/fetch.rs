@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::integrity::integrity;
-use crate::runtimes::{Runtime, platform};
+use crate::runtimes::{self, Runtime, platform};
 use crate::workspace::output;
 
 const ATTEMPTS: u32 = 3;
@@ -21,12 +21,18 @@ const STAMP: &str = "integrity";
 /// A binary that is there.
 #[derive(Debug)]
 pub(crate) struct Fetched {
+    variable: &'static str,
     binary: PathBuf,
     what: String,
     cached: bool,
 }
 
 impl Fetched {
+    /// The variable that names the binary to tests.
+    pub(crate) fn variable(&self) -> &'static str {
+        self.variable
+    }
+
     pub(crate) fn binary(&self) -> &Path {
         &self.binary
     }
@@ -37,8 +43,17 @@ impl Fetched {
     }
 }
 
-/// Makes sure that a runtime's binary is in the tools folder.
-pub(crate) fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
+/// Makes sure that all runtimes' binaries are in the tools folder.
+pub(crate) fn fetch_all(tools: &Path) -> Result<Vec<Fetched>, String> {
+    std::thread::scope(|scope| {
+        let threads = runtimes::ALL.map(|runtime| scope.spawn(|| fetch(runtime, tools)));
+        // Each is waited for before any failure is told.
+        let results = threads.map(|thread| thread.join().map_err(|_| "a download panicked".to_owned()));
+        results.into_iter().map(Result::flatten).collect()
+    })
+}
+
+fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
     let platform = platform();
     let pin = runtime.pin(&platform)?;
     let what = format!("{} {}", runtime.name, runtime.version);
@@ -53,7 +68,7 @@ pub(crate) fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> 
             return Err(format!("{what}: {package} holds no {}", runtime.binary));
         }
     }
-    Ok(Fetched { binary, what, cached })
+    Ok(Fetched { variable: runtime.variable, binary, what, cached })
 }
 
 fn is_whole(folder: &Path, binary: &Path, pin: &str) -> bool {
@@ -161,7 +176,7 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(tools: &Path, runtime: &Runtime) -> Result<Self, String> {
-        let prefix = format!(".{}-", runtime.name);
+        let prefix = format!(".{}-{}-", runtime.name, runtime.version);
         Self::sweep(tools, &prefix);
         let folder = tools.join(format!("{prefix}{}", std::process::id()));
         remove(&folder)?;

@@ -43,8 +43,8 @@ fn run(task: Task) -> Result<(), String> {
     match task {
         Task::Help => print!("{}", help()),
         Task::Fetch => {
-            let fetched = fetch::fetch(&runtimes::CLAUDE, &Workspace::find()?.tools())?;
-            println!("{}", fetched.summary());
+            let fetched = fetch::fetch_all(&Workspace::find()?.tools())?;
+            fetched.iter().for_each(|one| println!("{}", one.summary()));
         }
         Task::Test(parts) => println!("{}", steps::run(&Workspace::find()?, &parts)?),
     }

@@ -7,6 +7,8 @@ use std::process::Command;
 pub(crate) struct Runtime {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
+    /// The variable that names the binary to tests.
+    pub(crate) variable: &'static str,
     /// The package's name up to the platform.
     pub(crate) package: &'static str,
     pub(crate) binary: &'static str,
@@ -14,10 +16,14 @@ pub(crate) struct Runtime {
     pub(crate) pins: &'static [(&'static str, &'static str)],
 }
 
+/// All that tests need.
+pub(crate) const ALL: [&Runtime; 2] = [&CLAUDE, &CLAUDE_OLDER];
+
 /// Claude Code.
-pub(crate) const CLAUDE: Runtime = Runtime {
+const CLAUDE: Runtime = Runtime {
     name: "claude",
     version: "2.1.329",
+    variable: "PARTY_TEST_CLAUDE",
     package: "@anthropic-ai/claude-code-",
     binary: "claude",
     pins: &[
@@ -44,6 +50,42 @@ pub(crate) const CLAUDE: Runtime = Runtime {
         (
             "linux-arm64-musl",
             "sha512-uVWrRp60cqvikJ13Rtmlkd8WuJtJEWAuGJzenJ0or0I7by05kRWopFdDdpWYQi8dRIJ6+W9T9w+PA4B+EjfCXQ==",
+        ),
+    ],
+};
+
+/// The Claude Code that npm installs where Node.js is too old for later ones. It differs in what a turn
+/// costs, in how it reads messages, and in what it says of a slow MCP server.
+const CLAUDE_OLDER: Runtime = Runtime {
+    name: "claude",
+    version: "2.1.197",
+    variable: "PARTY_TEST_CLAUDE_OLDER",
+    package: "@anthropic-ai/claude-code-",
+    binary: "claude",
+    pins: &[
+        (
+            "linux-x64",
+            "sha512-rIlKmrY0QMyHgPRX/MYWNj039vbypICvI9jVe3rs9Xy2RnNklySjyPxqh62QadznzoftEO23uYQ1tFePcQ//bg==",
+        ),
+        (
+            "linux-arm64",
+            "sha512-sx6SoGj3MNR5CV+YDkNtbLHXa1tn3G8qcYFgm1gnvOi9ODQUKbhiPfankJfkTMDVekOvnKJhm6i9hGFIPzp7cQ==",
+        ),
+        (
+            "darwin-x64",
+            "sha512-DOPeGTQqJWVENJsxwMxJtLOx+7OBINEDg9trQldlJR1nBssaYzNj1WWxp37JYSBRjeYLhqLipvDqEA0LMglL7A==",
+        ),
+        (
+            "darwin-arm64",
+            "sha512-1FOVhJzkKGWgOEEsvaK3ylCEmjKeJiXwfKl7RtNEbiDj7OxhRQ1G1CLN0HGDTTq1QwY+Dm2x1Yscdv5NfobAxQ==",
+        ),
+        (
+            "linux-x64-musl",
+            "sha512-/Ij3+inZf96Lb1BLnO0rWArRi1HqIMh6HeGrQoykrp7a8Yj0SA1EQIO42kpNeVxM9z3o3xUaiIf0FRMzLIp6oQ==",
+        ),
+        (
+            "linux-arm64-musl",
+            "sha512-r3taVK9rDaMahHkrCGV8wF1Sjphs7fqXy2ZEznyDGxUqeW6HxgkbG7dPplXnwwGiMTdYLrtQTQMN21ZTxcVHBA==",
         ),
     ],
 };
@@ -92,7 +134,8 @@ mod tests {
 
     #[test]
     fn every_pin_is_a_checksum() {
-        assert!(CLAUDE.pins.iter().all(|(_, pin)| pin.starts_with("sha512-") && pin.len() == 95));
+        let mut pins = ALL.iter().flat_map(|runtime| runtime.pins);
+        assert!(pins.all(|(_, pin)| pin.starts_with("sha512-") && pin.len() == 95));
         assert!(CLAUDE.pin("plan9-mips").unwrap_err().contains("only for linux-x64, "));
     }
 }

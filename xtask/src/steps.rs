@@ -5,10 +5,9 @@ use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use crate::fetch::{Fetched, fetch};
+use crate::fetch::{Fetched, fetch_all};
 use crate::parts::Part;
 use crate::purity;
-use crate::runtimes::CLAUDE;
 use crate::workspace::Workspace;
 
 /// Runs parts until one fails; the result is the line that sums them up.
@@ -58,11 +57,11 @@ fn step(part: Part, workspace: &Workspace, download: &mut Download) -> Result<()
 
 fn real(workspace: &Workspace, download: &mut Download) -> Result<(), String> {
     let fetched = download.wait()?;
-    println!("    {}", fetched.summary());
+    fetched.iter().for_each(|one| println!("    {}", one.summary()));
     // Over the whole workspace, so that the dependencies are those that the unit tests have built.
     let mut command = workspace.cargo(["test", "--workspace", "--test", "real*"]);
     command.args(["--features", &workspace.features(true)]);
-    status(command.env("PARTY_TEST_CLAUDE", fetched.binary()))
+    status(command.envs(fetched.iter().map(|one| (one.variable(), one.binary()))))
 }
 
 fn status(command: &mut Command) -> Result<(), String> {
@@ -78,21 +77,21 @@ fn seconds(since: Instant) -> String {
 #[derive(Debug)]
 struct Download {
     tools: PathBuf,
-    thread: Option<JoinHandle<Result<Fetched, String>>>,
+    thread: Option<JoinHandle<Result<Vec<Fetched>, String>>>,
 }
 
 impl Download {
     fn begin_if(wanted: bool, workspace: &Workspace) -> Self {
         let tools = workspace.tools();
         let folder = tools.clone();
-        let thread = wanted.then(|| std::thread::spawn(move || fetch(&CLAUDE, &folder)));
+        let thread = wanted.then(|| std::thread::spawn(move || fetch_all(&folder)));
         Self { tools, thread }
     }
 
-    fn wait(&mut self) -> Result<Fetched, String> {
+    fn wait(&mut self) -> Result<Vec<Fetched>, String> {
         match self.thread.take() {
             Some(thread) => thread.join().map_err(|_| "the download panicked".to_owned())?,
-            None => fetch(&CLAUDE, &self.tools),
+            None => fetch_all(&self.tools),
         }
     }
 }

@@ -40,6 +40,14 @@ pub(super) enum Start {
     Resume(String),
 }
 
+impl Start {
+    /// The runtime session's id.
+    pub(super) fn id(&self) -> &str {
+        let (Self::Fresh(id) | Self::Resume(id)) = self;
+        id
+    }
+}
+
 /// What the model is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {
@@ -179,11 +187,14 @@ fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<
     Ok(files)
 }
 
-/// One user message; `client_composed` switches off that its text is read as a command.
-fn stdin_line(message: &Message) -> Vec<u8> {
+/// One user message, for either transport. What it says is text to every version that was measured:
+/// `client_composed` switches off `@path` and `/command`, where a version knows it; one that does not
+/// looks for them in the last block only, and the model is not sent an empty one.
+pub(super) fn stdin_line(message: &Message) -> Vec<u8> {
+    let text = |text: &str| json!({"type": "text", "text": text});
     let mut line = json!({
         "type": "user",
-        "message": {"role": "user", "content": message.text},
+        "message": {"role": "user", "content": [text(&message.text), text("")]},
         "parent_tool_use_id": null,
         "session_id": "",
         "client_composed": true,

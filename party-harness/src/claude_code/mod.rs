@@ -25,11 +25,11 @@ pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict
 
 use crate::process::{self, Patience};
 use crate::{
-    Capabilities, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
+    Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
     RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
-use session::{ClaudeSession, Inner};
+use session::{ClaudeSession, Inner, blocking};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -137,17 +137,15 @@ impl Harness for ClaudeCode {
 
     async fn open(&self, spec: RuntimeSpec, _tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
         let (program, patience, line_limit) = (self.program.clone(), self.patience, self.line_limit);
-        let opening = tokio::task::spawn_blocking(move || Inner::open(program, spec, patience, line_limit));
-        let inner =
-            opening.await.map_err(|error| Error::new(ErrorKind::Io, "opening failed").with_source(error))?;
-        let inner = Arc::new(inner?);
+        let inner = blocking(move || Inner::open(program, spec, patience, line_limit));
+        let inner = Arc::new(inner.await?);
         self.sessions();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
         Ok(Arc::new(ClaudeSession(inner)))
     }
 
     async fn shutdown(&self) -> Result<()> {
-        futures::future::join_all(self.sessions().iter().map(|inner| inner.end())).await;
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.end(Close::Orderly))).await;
         Ok(())
     }
 }

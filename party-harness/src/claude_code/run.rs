@@ -7,10 +7,10 @@ use super::{
     files::{self, Trace},
     identity::Token,
     launch::{self, LaunchPlan, marker},
-    session::{Busy, Inner},
+    session::{Busy, Inner, blocking},
 };
-use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
-use crate::{Result, TurnEnd, TurnEvent, TurnRequest};
+use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
+use crate::{Result, TurnEnd, TurnEvent, TurnKey, TurnRequest};
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -62,10 +62,8 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
     let message = attempt.message(spec, request).await?;
     let plan = LaunchPlan::new(inner.program.clone(), spec, request, &attempt.start, &message)?;
     tracing::debug!(?plan, "claude is launched");
-    files::prepare(spec, &plan)?;
-    // Written before, so that a crash in between does not make the turn unseen.
-    Trace::new(request.key, attempt.n, None).write(spec)?;
     let token = inner.process_token();
+    let (plan, lock) = prepare(inner, plan, request.key, &attempt).await?;
     let start = Start {
         name: "claude",
         install: INSTALL,
@@ -75,10 +73,31 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
         cwd: &plan.cwd,
         marker: &marker(spec),
     };
-    let (running, pipes) = Running::start(&start).await?;
-    Trace::new(request.key, attempt.n, running.process()).write(spec)?;
+    let (running, pipes) = Running::start(&start, Some(lock)).await?;
     let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
     Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
+}
+
+/// Takes the session's lock and writes the files of the launch. Its trace is among them: a crash from
+/// here on does not make the turn unseen.
+async fn prepare(
+    inner: &Inner,
+    plan: LaunchPlan,
+    key: TurnKey,
+    attempt: &Attempt,
+) -> Result<(LaunchPlan, Guard)> {
+    let (spec, id) = (Arc::clone(&inner.spec), attempt.start.id().to_owned());
+    let trace = Trace::launched(key, attempt.n);
+    let written = trace.clone();
+    let prepare = move || {
+        let lock = files::lock(&spec, &id)?;
+        files::prepare(&spec, &plan)?;
+        written.write(&spec)?;
+        Ok((plan, lock))
+    };
+    let prepared = blocking(prepare).await?;
+    inner.traced(trace);
+    Ok(prepared)
 }
 
 impl Run {
@@ -95,11 +114,22 @@ impl Run {
                 Err(error) => break self.ended(&next, not_started(&error)),
             }
         };
-        if let Err(error) = Trace::new(self.request.key, n, None).write(&self.inner.spec) {
-            tracing::warn!(%error, "the end of a turn is not noted");
-        }
+        self.note(n).await;
         drop(self.busy);
         let _ = self.events.send(TurnEvent::Ended(end)).await;
+    }
+
+    /// Writes down the number that the next runtime session goes by, where the launch did not.
+    async fn note(&self, n: u32) {
+        let (spec, trace) = (Arc::clone(&self.inner.spec), Trace::launched(self.request.key, n));
+        if self.inner.is_traced(&trace) {
+            return;
+        }
+        let written = trace.clone();
+        match blocking(move || written.write(&spec)).await {
+            Ok(()) => self.inner.traced(trace),
+            Err(error) => tracing::warn!(%error, "the end of a turn is not noted"),
+        }
     }
 
     /// The end, and the number that the next runtime session goes by.
@@ -109,11 +139,11 @@ impl Run {
         self.inner.remember(token.clone(), n);
         let end = TurnEnd {
             outcome: verdict.status.outcome(),
-            text: verdict.text.map(Into::into),
+            text: verdict.text,
             usage: verdict.usage,
             cost: verdict.cost,
             reason: verdict.reason,
-            failure: None,
+            failure: verdict.failure,
             sent: attempt.sent(),
             token: token.as_ref().map(Token::write),
         };
@@ -134,13 +164,16 @@ impl Run {
         let watch = async {
             let (exit, interrupted) = self.watch(&mut running, seen).await;
             let (code, signal) = code_and_signal(&exit);
-            if signal.is_some() || interrupted {
-                running.sweep().await;
-            } else {
+            let at_end = || timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) });
+            let in_order = signal.is_none() && !interrupted;
+            // Without tools of its own it starts nothing, and who still holds its pipes was left behind.
+            if in_order && self.request.own_tools.is_empty() && at_end().await.is_ok() {
                 running.gone();
+            } else {
+                running.sweep().await;
             }
             drop(token);
-            let _ = timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) }).await;
+            let _ = at_end().await;
             gone.cancel();
             Exit { code, signal, stderr: String::new(), interrupted }
         };
@@ -177,6 +210,14 @@ impl Run {
                 () = gone.cancelled() => 0,
             };
             if read == 0 {
+                // Nothing more can come: what does not exit now is ended.
+                progress.send_if_modified(|progress| {
+                    let is_working = matches!(progress, Progress::Working);
+                    if is_working {
+                        *progress = Progress::Done(Instant::now());
+                    }
+                    is_working
+                });
                 return decoder;
             }
             let events = decoder.feed(&buffer[..read]);
@@ -213,7 +254,7 @@ impl Run {
         running: &mut Running,
         mut seen: watch::Receiver<Progress>,
     ) -> (std::io::Result<ExitStatus>, bool) {
-        let Patience { rung, exit: patience } = self.inner.patience;
+        let patience = self.inner.patience.exit;
         loop {
             let progress = *seen.borrow_and_update();
             let stuck = async {
@@ -223,17 +264,26 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
-                running.kill();
-                return (running.wait().await, false);
+                return (running.kill().await, false);
             }
             tokio::select! {
                 exit = running.wait() => return (exit, false),
-                () = self.stop.cancelled() => return (ladder(running, rung).await, true),
-                () = self.events.closed() => return (ladder(running, rung).await, true),
-                () = stuck => return (ladder(running, rung).await, false),
+                () = self.stop.cancelled() => return (self.stop(running).await, true),
+                () = self.events.closed() => return (self.stop(running).await, true),
+                () = stuck => return (self.stop(running).await, false),
                 Ok(()) = seen.changed() => {}
             }
         }
+    }
+
+    /// Ends the process in order, until there is no more time for that.
+    async fn stop(&self, running: &mut Running) -> std::io::Result<ExitStatus> {
+        tokio::select! {
+            biased;
+            () = self.inner.killed() => {}
+            exit = ladder(running, self.inner.patience.rung) => return exit,
+        }
+        running.kill().await
     }
 }
 
@@ -243,6 +293,7 @@ fn not_started(error: &crate::Error) -> Verdict {
         status: Status::NotStarted,
         text: None,
         reason: Some(error.to_string()),
+        failure: Some(party_core::Failure::NotStarted),
         session: None,
         usage: party_core::Usage::default(),
         cost: party_core::Cost::Reported(party_core::Usd::ZERO),

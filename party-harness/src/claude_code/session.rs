@@ -29,13 +29,15 @@ const EVENTS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) program: PathBuf,
-    pub(super) spec: RuntimeSpec,
+    pub(super) spec: Arc<RuntimeSpec>,
     pub(super) place: Place,
     pub(super) patience: Patience,
     pub(super) line_limit: usize,
     resumed: bool,
     state: Mutex<State>,
     stop: CancellationToken,
+    /// There is no time to end anything in order.
+    kill: CancellationToken,
     processes: TaskTracker,
 }
 
@@ -45,6 +47,9 @@ struct State {
     /// The number of the runtime session, of the next one where there is no token.
     n: u32,
     busy: bool,
+    /// What the seat's file says of its launches, and whether it can tell of those before.
+    trace: Trace,
+    proves: bool,
 }
 
 impl Inner {
@@ -55,15 +60,42 @@ impl Inner {
         line_limit: usize,
     ) -> Result<Self> {
         files::end_orphan(&spec)?;
-        let (place, trace) = (Place::of(&spec), Trace::read(&spec));
+        let (place, (trace, proves)) = (Place::of(&spec), Trace::open(&spec)?);
         let given = spec.resume.as_ref().and_then(Token::read);
         let next = given.as_ref().map_or(0, |token| token.n + 1);
         let token = given.filter(|token| token.place == place);
         let resumed = token.is_some();
-        let n = token.as_ref().map_or(next, |token| token.n).max(trace.as_ref().map_or(0, |trace| trace.n));
-        let state = Mutex::new(State { token, n, busy: false });
-        let (stop, processes) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { program, spec, place, patience, line_limit, resumed, state, stop, processes })
+        let n = token.as_ref().map_or(next, |token| token.n).max(trace.n);
+        let state = Mutex::new(State { token, n, busy: false, trace, proves });
+        let (stop, kill, processes) = Default::default();
+        let spec = Arc::new(spec);
+        Ok(Self { program, spec, place, patience, line_limit, resumed, state, stop, kill, processes })
+    }
+
+    /// The seat's file says so now.
+    pub(super) fn traced(&self, trace: Trace) {
+        let mut state = self.state();
+        (state.trace, state.proves) = (trace, true);
+    }
+
+    pub(super) fn is_traced(&self, trace: &Trace) -> bool {
+        self.state().trace == *trace
+    }
+
+    /// What became of a turn of an earlier host, as far as the seat's file tells. Where that cannot
+    /// tell, the turn counts as launched from now on, whoever asks again.
+    fn recovery(&self, turn: TurnKey) -> Result<Recovery> {
+        let state = self.state();
+        match (state.proves, state.trace.excludes(turn)) {
+            (true, true) => return Ok(Recovery::NotSeen),
+            (true, false) => return Ok(Recovery::Unknown),
+            (false, _) => {}
+        }
+        let trace = Trace::launched(turn, state.n);
+        drop(state);
+        trace.write(&self.spec)?;
+        self.traced(trace);
+        Ok(Recovery::Unknown)
     }
 
     pub(super) fn remember(&self, token: Option<Token>, n: u32) {
@@ -72,10 +104,18 @@ impl Inner {
     }
 
     /// Ends what runs, and waits until all of it is gone.
-    pub(super) async fn end(&self) {
+    pub(super) async fn end(&self, how: Close) {
+        if matches!(how, Close::Now) {
+            self.kill.cancel();
+        }
         self.stop.cancel();
         self.processes.close();
         self.processes.wait().await;
+    }
+
+    /// When nothing may be ended in order any more.
+    pub(super) async fn killed(&self) {
+        self.kill.cancelled().await;
     }
 
     /// Held as long as a process runs.
@@ -143,16 +183,25 @@ impl RuntimeSession for ClaudeSession {
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
         let busy = Busy::take(&self.0)?;
-        files::end_orphan(&self.0.spec)?;
-        let recovery = Trace::recovery(Trace::read(&self.0.spec).as_ref(), turn);
-        drop(busy);
-        Ok(recovery)
+        blocking(move || {
+            files::end_orphan(&busy.0.spec)?;
+            busy.0.recovery(turn)
+        })
+        .await
     }
 
-    async fn close(&self, _: Close) -> Result<()> {
-        self.0.end().await;
+    async fn close(&self, how: Close) -> Result<()> {
+        self.0.end(how).await;
         Ok(())
     }
+}
+
+/// Does what may block where nobody minds.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error| Error::new(ErrorKind::Io, "the work was given up").with_source(error);
+    tokio::task::spawn_blocking(work).await.map_err(|error: tokio::task::JoinError| failed(error))?
 }
 
 fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
