@@ -149,3 +149,20 @@ impl Intent {
         if self.required().is_empty() { 1 } else { 1 + MOST_NUDGES }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(intent: &str) -> Vec<String> {
+        let intent: Intent = serde_json::from_str(intent).unwrap();
+        intent.offered().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a023_a028_the_engine_s_tools_follow_the_list_and_the_host_s_the_switch_too() {
+        assert_eq!(offered(r#"{"tools":["share","search"]}"#), ["share", "search"]);
+        assert_eq!(offered(r#"{"tools":["share","search"],"mcp":false}"#), ["share"]);
+        assert_eq!(offered(r#"{"tools":["share","search"],"toolChoice":"none"}"#), [""; 0]);
+    }
+}

@@ -168,7 +168,7 @@ fn a_replay_in_the_middle_calls_again_what_the_log_has_not() {
 }
 
 #[test]
-fn a019_no_tool_is_offered_where_the_choice_is_none() {
+fn a023_no_tool_is_offered_where_the_choice_is_none() {
     let mut sim = open(ToolChoice::None);
     let (answer, is_error) = sim.call("A", "c1", "share", json!({ "text": "hi" }));
     assert_eq!((answer.as_str(), is_error), ("the tool `share` is not offered in this turn", true));

@@ -93,6 +93,30 @@ async fn a_required_call_that_does_not_come_is_asked_for_again_in_words() {
     assert_eq!(failures, [Some(Failure::NoToolCall), None]);
 }
 
+#[tokio::test]
+async fn a020_a021_a022_a023_the_tool_choice_reaches_the_runtime() {
+    let (share, nothing) = (vec!["share".to_owned()], Vec::new());
+    let cases = [
+        ("{ tools: [share] }", RuntimeChoice::Auto, &share),
+        ("{ tools: [share], toolChoice: once }", RuntimeChoice::Once, &share),
+        ("{ tools: [share], toolChoice: { until: share } }", RuntimeChoice::Always, &share),
+        ("{ tools: [share], toolChoice: none }", RuntimeChoice::Auto, &nothing),
+    ];
+    for (intent, choice, tools) in cases {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&seen);
+        let puppet = Puppet::new(move |stage: Stage| {
+            note(&notes, &stage);
+            std::future::ready(end(Outcome::Failed, None))
+        });
+        let party = start(intent, &puppet).await;
+        party.at_rest().await.unwrap();
+        let seen = seen.lock().unwrap().clone();
+        assert_eq!((seen.len(), seen[0].choice, &seen[0].tools), (1, choice, tools), "{intent}");
+        party.shutdown().await.unwrap();
+    }
+}
+
 #[derive(Debug, Clone)]
 struct TurnRequestSeen {
     tools: Vec<String>,
@@ -245,7 +269,13 @@ async fn timed<F>(script: impl Fn(Stage) -> F + Send + Sync + 'static) -> TurnEn
 where
     F: Future<Output = TurnEnd> + Send + 'static,
 {
-    let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+    timed_on(Arc::new(MemoryBus::new()), script).await
+}
+
+async fn timed_on<F>(bus: Arc<dyn Bus>, script: impl Fn(Stage) -> F + Send + Sync + 'static) -> TurnEnded
+where
+    F: Future<Output = TurnEnd> + Send + 'static,
+{
     let intent =
         "{ tools: [share], ownTools: [Bash], ask: true, idleSecs: 30, timeoutSecs: 600, graceSecs: 5 }";
     let seated = builder(&bus, &Puppet::new(script)).format(room(intent)).seat(Seat::new("Ada", "lead"));
@@ -319,6 +349,20 @@ async fn the_idle_clock_stands_still_while_a_tool_or_a_question_is_open() {
         end(Outcome::Cancelled, None)
     });
     assert_eq!(ended.await.failure, Some(Failure::Idle), "it goes on once the tool has answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_idle_clock_stands_still_while_the_host_answers_a_call() {
+    // The store is full for more than a minute when the call is to be written.
+    let bus = Arc::new(FaultyBus::new(Arc::new(MemoryBus::new()), Fault::full(2, 24)));
+    let ended = timed_on(bus.clone(), |stage| async move {
+        let begun = tokio::time::Instant::now();
+        let reply = stage.call("c1", "share", serde_json::json!({ "text": "Here" })).await;
+        assert!(!reply.is_error && begun.elapsed() > secs(60));
+        said("in the end")
+    });
+    assert_eq!(ended.await.outcome, Outcome::Completed);
+    assert!(bus.appends() > 24);
 }
 
 #[tokio::test]

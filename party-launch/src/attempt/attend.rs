@@ -109,6 +109,8 @@ impl Attempt {
                     Some(event) => {
                         turn.pulse.event(&event);
                         self.tell(event).await;
+                        // While the driver had no time to listen, nobody looked for signs of life.
+                        turn.pulse.listened();
                     }
                     None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
                 },

@@ -45,6 +45,11 @@ impl Pulse {
         }
     }
 
+    /// From now on somebody listens again.
+    pub(super) fn listened(&mut self) {
+        self.last = Instant::now();
+    }
+
     /// A question was answered: it is the runtime's turn again.
     pub(super) fn answered(&mut self, request: &RequestId) {
         self.last = Instant::now();
