@@ -55,7 +55,9 @@ impl Fault {
     fn strikes(self, append: u64) -> bool {
         match self.how {
             How::Crash { .. } => append == self.append,
-            How::Full { times } => self.append > 0 && (self.append..self.append + times).contains(&append),
+            How::Full { times } => {
+                self.append > 0 && (self.append..self.append.saturating_add(times)).contains(&append)
+            }
         }
     }
 }

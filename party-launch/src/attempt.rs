@@ -47,6 +47,8 @@ pub(crate) struct Attempt {
     /// Answers to the runtime's questions.
     pub(crate) answers: mpsc::Receiver<(RequestId, Answer)>,
     pub(crate) calls: Entered,
+    /// What the runtime asks already, where it hands the turn over.
+    pub(crate) asked: Vec<RequestId>,
     pub(crate) requests: mpsc::Sender<Request>,
 }
 

@@ -207,7 +207,7 @@ async fn question(party: &Party) -> (TurnId, String) {
     }
 }
 
-const ASKING: &str = "{ ownTools: [Bash], ask: true }";
+const ASKING: &str = "{ ownTools: [Bash], ask: true, idleSecs: 30 }";
 
 #[tokio::test]
 async fn a_person_s_answer_reaches_the_runtime_that_asked() {
@@ -245,7 +245,7 @@ async fn a_question_of_a_lost_attempt_is_closed_and_asked_again() {
     second.shutdown().await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_turn_that_is_handed_over_is_told_the_answer_that_its_question_got() {
     let (heard, mut told) = mpsc::unbounded_channel();
     let puppet = asks(heard);
@@ -256,11 +256,12 @@ async fn a_turn_that_is_handed_over_is_told_the_answer_that_its_question_got() {
     let session = first.session();
     first.shutdown().await.unwrap();
     let second = builder(&bus, &puppet).resume(session).await.unwrap();
+    sleep(secs(60)).await;
     second.answer(turn, "q1", Permission::Allow).await.unwrap();
     assert_eq!(told.recv().await.unwrap().1, Answer::Allow);
     second.at_rest().await.unwrap();
     let ends = ends(bus.as_ref(), &second).await;
-    assert_eq!((ends.len(), ends[0].attempt), (1, 1));
+    assert_eq!((ends.len(), ends[0].attempt, ends[0].outcome), (1, 1, Outcome::Completed));
     second.shutdown().await.unwrap();
 }
 

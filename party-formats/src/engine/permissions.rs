@@ -5,15 +5,14 @@ use super::{
     apply::{Applied, Impossible},
     state::{Asked, Opened, Question},
 };
-use party_core::{
-    NewRecord, Permission, PermissionAnswered, PermissionAsked, PermissionWithdrawn, Refused, TurnId,
-};
+use party_core::{NewRecord, PermissionAnswered, PermissionAsked, PermissionWithdrawn, Refused, TurnId};
+use std::sync::Arc;
 
 impl Engine {
     /// The questions that nobody has answered, in order of the turns that wait.
     pub fn questions(&self) -> impl Iterator<Item = (TurnId, &Question)> {
         let all =
-            self.running.values().flat_map(|turn| turn.questions.iter().map(|asked| (turn.turn, asked)));
+            self.running.values().flat_map(|turn| turn.questions.iter().map(|asked| (turn.turn, &**asked)));
         all.filter(|(_, question)| question.answer.is_none())
     }
 
@@ -23,7 +22,7 @@ impl Engine {
         if attempt != turn.attempt || turn.questions.iter().any(|known| known.request == request) {
             return Err(Impossible);
         }
-        turn.questions.push(Question { request, tool, input, answer: None });
+        turn.questions.push(Arc::new(Question { request, tool, input, answer: None }));
         Ok(())
     }
 
@@ -45,7 +44,7 @@ impl Engine {
         let current = turn.attempt == event.attempt;
         let question = turn.questions.iter_mut().find(|question| question.request == event.request);
         let open = question.filter(|question| current && question.answer.is_none()).ok_or(Impossible)?;
-        open.answer = Some(event.answer);
+        Arc::make_mut(open).answer = Some(event.answer);
         self.inbox.remove(place);
         Ok(())
     }
@@ -70,9 +69,9 @@ impl Engine {
     fn open_question(&self, turn: TurnId, request: &str) -> Result<u32, &'static str> {
         let turn = self.running.get(&turn).ok_or("the turn does not run")?;
         let question = turn.questions.iter().find(|question| question.request == request);
-        match question.ok_or("the turn has no such open question")?.answer {
+        match &question.ok_or("the turn has no such open question")?.answer {
             None => Ok(turn.attempt),
-            Some(Permission::Allow | Permission::Deny { .. }) => Err("the question is answered already"),
+            Some(_) => Err("the question is answered already"),
         }
     }
 }

@@ -6,7 +6,10 @@ use party_core::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the session was opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,7 +107,7 @@ pub struct RunningTurn {
     /// Its tool calls, oldest first.
     pub calls: Vec<ToolRecord>,
     /// What its runtime asks and has asked in this attempt, oldest first.
-    pub questions: Vec<Question>,
+    pub questions: Vec<Arc<Question>>,
     /// What its ended attempts cost, as far as known.
     pub(super) spent: Usd,
     /// What it shared through a tool, oldest first.

@@ -77,7 +77,7 @@ impl Attempt {
             events: turn.events,
             control: turn.control,
             asides: FuturesUnordered::new(),
-            pulse: Pulse::new(self.idle),
+            pulse: Pulse::new(self.idle, std::mem::take(&mut self.asked)),
             deadline: Instant::now() + self.timeout,
             stopped: None,
         };

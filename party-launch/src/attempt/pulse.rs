@@ -21,8 +21,9 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    pub(super) fn new(patience: Option<Duration>) -> Self {
-        Self { patience, last: Instant::now(), used: BTreeSet::new(), asked: BTreeSet::new(), calls: 0 }
+    pub(super) fn new(patience: Option<Duration>, asked: Vec<RequestId>) -> Self {
+        let asked = asked.into_iter().collect();
+        Self { patience, last: Instant::now(), used: BTreeSet::new(), asked, calls: 0 }
     }
 
     /// The runtime told something: a sign of life, whatever it is.

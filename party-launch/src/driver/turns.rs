@@ -130,6 +130,7 @@ impl Driver {
             interrupt: CancellationToken::new(),
             answers,
             calls: self.calls.enter(key),
+            asked: open_questions(running),
             requests: self.outbox.clone(),
         })
     }
@@ -214,6 +215,11 @@ pub(super) fn report(engine: &Engine, key: TurnKey, end: TurnEnd) -> Vec<NewReco
         record = record.with_item(item).with_op(said);
     }
     vec![bound(turn.seat, end.token, seen).in_turn(key.turn), record]
+}
+
+fn open_questions(turn: &RunningTurn) -> Vec<RequestId> {
+    let open = turn.questions.iter().filter(|question| question.answer.is_none());
+    open.map(|question| RequestId(question.request.clone())).collect()
 }
 
 /// The last turn that the seat's runtime session has answered.
