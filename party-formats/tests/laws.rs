@@ -110,7 +110,7 @@ fn perform(sim: &mut Sim, act: &Act) {
         Act::Ask(n) => {
             if let Some(name) = who(*n) {
                 let request = format!("q{}", sim.log.len());
-                sim.ask(&name, &request);
+                sim.ask_leave(&name, &request);
             }
         }
         Act::Withdraw(n) => {

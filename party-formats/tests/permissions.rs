@@ -24,7 +24,7 @@ fn open_questions(sim: &Sim) -> Vec<String> {
 #[test]
 fn an_answer_closes_the_question_and_asks_to_be_passed_on() {
     let mut sim = open();
-    let turn = sim.ask("A", "q1");
+    let turn = sim.ask_leave("A", "q1");
     assert_eq!((open_questions(&sim), answers(&sim)), (vec!["q1".to_owned()], vec![]));
     let deny = Permission::Deny { why: "not now".into() };
     sim.answer(turn, "q1", deny.clone());
@@ -41,7 +41,7 @@ fn an_answer_closes_the_question_and_asks_to_be_passed_on() {
 #[test]
 fn an_answer_to_what_nobody_asks_is_refused_with_the_reason() {
     let mut sim = open();
-    let turn = sim.ask("A", "q1");
+    let turn = sim.ask_leave("A", "q1");
     sim.answer(turn, "q2", Permission::Allow);
     assert_eq!(sim.refused(), "the turn has no such open question");
     sim.answer(TurnId(Offset(99)), "q1", Permission::Allow);
@@ -49,7 +49,7 @@ fn an_answer_to_what_nobody_asks_is_refused_with_the_reason() {
     sim.answer(turn, "q1", Permission::Allow);
     sim.answer(turn, "q1", Permission::Allow);
     assert_eq!(sim.refused(), "the question is answered already");
-    sim.ask("A", "q3");
+    sim.ask_leave("A", "q3");
     sim.withdraw("A", "q3");
     sim.answer(turn, "q3", Permission::Allow);
     assert_eq!(sim.refused(), "the turn has no such open question");
@@ -59,13 +59,13 @@ fn an_answer_to_what_nobody_asks_is_refused_with_the_reason() {
 #[test]
 fn a_lost_attempt_closes_its_questions_and_the_next_one_asks_again() {
     let mut sim = open();
-    let turn = sim.ask("A", "q1");
-    sim.ask("A", "q2");
+    let turn = sim.ask_leave("A", "q1");
+    sim.ask_leave("A", "q2");
     sim.answer(turn, "q2", Permission::Allow);
     sim.lose("A");
     assert!(open_questions(&sim).is_empty());
     assert_eq!(answers(&sim), []);
-    sim.ask("A", "q1");
+    sim.ask_leave("A", "q1");
     sim.answer(turn, "q1", Permission::Allow);
     let told = Effect::Answer { turn, attempt: 2, request: "q1".into(), answer: Permission::Allow };
     assert_eq!(answers(&sim), [told]);
@@ -74,7 +74,7 @@ fn a_lost_attempt_closes_its_questions_and_the_next_one_asks_again() {
 #[test]
 fn an_answer_is_acted_on_though_a_close_waits_in_front_of_it() {
     let mut sim = open();
-    let turn = sim.ask("A", "q1");
+    let turn = sim.ask_leave("A", "q1");
     sim.command(Command::Close);
     sim.answer(turn, "q1", Permission::Allow);
     assert_eq!(answers(&sim).len(), 1);
@@ -94,7 +94,7 @@ fn a_command_of_a_newer_version_is_refused_by_name() {
 #[test]
 fn the_same_question_twice_cannot_be() {
     let mut sim = open();
-    sim.ask("A", "q1");
-    sim.ask("A", "q1");
+    sim.ask_leave("A", "q1");
+    sim.ask_leave("A", "q1");
     assert_eq!(sim.engine.closed(), Some(CloseReason::Corrupt));
 }

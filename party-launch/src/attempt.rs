@@ -5,7 +5,7 @@ mod attend;
 mod calls;
 mod pulse;
 
-pub(crate) use calls::{Entered, OpenCalls};
+pub(crate) use calls::{CallCounts, Entered};
 
 use crate::{
     mcp::{Admission, McpServer},

@@ -1,13 +1,14 @@
 //! Building a party: who sits in it, what runs them, where it is stored.
 
 use crate::{
-    Error, ErrorKind, Party, Result, Seat, base_environment,
+    Error, ErrorKind, HostTool, Party, Result, Seat, base_environment,
     capable::{Seated, check_capabilities},
     driver::{Driver, Parts, Port, Status, recover},
     lease::Held,
     log::{Log, fold, message},
     mcp::McpServer,
     seat::{RuntimeState, SeatRuntime},
+    tool::Toolbox,
 };
 use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
@@ -40,6 +41,7 @@ pub struct PartyBuilder {
     pub(crate) format: Option<Format>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) budget: Option<BudgetTerms>,
+    tools: Vec<Arc<dyn HostTool>>,
 }
 
 impl PartyBuilder {
@@ -54,6 +56,7 @@ impl PartyBuilder {
             format: None,
             seats: Vec::new(),
             budget: None,
+            tools: Vec::new(),
         }
     }
 
@@ -74,6 +77,14 @@ impl PartyBuilder {
         if self.harnesses.insert(name.clone(), Arc::new(harness)).is_some() {
             self.ambiguous = Some(name);
         }
+        self
+    }
+
+    /// Adds a tool of the host. Agents are offered it in the turns whose intent lists its name. A session
+    /// that is resumed needs every tool that it was started with; what else is given then is not used.
+    #[must_use]
+    pub fn tool(mut self, tool: impl HostTool) -> Self {
+        self.tools.push(Arc::new(tool));
         self
     }
 
@@ -125,7 +136,7 @@ impl PartyBuilder {
     /// Starts a session with its first message. When this returns, both are stored.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`] and
+    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`], [`ErrorKind::Tool`] and
     /// [`ErrorKind::Harness`] before anything is written; then [`ErrorKind::Bus`] and
     /// [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
@@ -134,13 +145,14 @@ impl PartyBuilder {
         }
         self.unambiguous()?;
         let session = SessionId::from_uuid(Uuid::now_v7());
-        let genesis = self.genesis(session)?;
+        let tools = Toolbox::new(&self.tools)?;
+        let genesis = self.genesis(session, &tools)?;
         let names = self.seats.iter().map(|seat| self.harness_of(seat)).collect::<Result<_>>()?;
         let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
         let mut log = self.log(Engine::new(session), &held);
         let begun = log.commit(vec![genesis, message(&self.author, question)]).await;
-        self.drive(log, held, mcp, begun.map(|_| false)).await
+        self.drive(log, held, (mcp, tools), begun.map(|_| false)).await
     }
 
     /// Goes on with a session whose driver is gone: what was said stays said, what ran is run
@@ -150,7 +162,8 @@ impl PartyBuilder {
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
     /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
     /// runtime is not there, [`ErrorKind::Unsupported`] where one cannot hold what the format asks
-    /// for: nothing is written then;
+    /// for, [`ErrorKind::Tool`] where a tool is missing that the session was started with: nothing is
+    /// written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {
@@ -165,6 +178,8 @@ impl PartyBuilder {
         if engine.closed().is_some() {
             return Ok(Party::closed(self.bus, session, &engine));
         }
+        let tools = Toolbox::new(&self.tools)?;
+        tools.holds_all_of(&engine)?;
         let names = engine.seats().iter().map(|seat| seat.harness.clone()).collect();
         let mcp = self.ready(&names).await?;
         let seats = engine.seats().iter();
@@ -177,7 +192,7 @@ impl PartyBuilder {
             Err(error) => (engine, Err(error)),
         };
         let log = self.log(engine, &held);
-        self.drive(log, held, mcp, folded).await
+        self.drive(log, held, (mcp, tools), folded).await
     }
 
     fn unambiguous(&self) -> Result<()> {
@@ -225,7 +240,7 @@ impl PartyBuilder {
         self,
         mut log: Log,
         held: Held,
-        mcp: Option<Arc<McpServer>>,
+        (mcp, tools): (Option<Arc<McpServer>>, Toolbox),
         begun: Result<bool>,
     ) -> Result<Party> {
         let requests = mpsc::channel(REQUESTS);
@@ -250,7 +265,8 @@ impl PartyBuilder {
             status.subscribe(),
             drain.clone(),
         );
-        let driver = Driver::new(Parts { log, seats, mcp, port, handed_over, requests, status, drain });
+        let parts = Parts { log, seats, mcp, tools, port, handed_over, requests, status, drain };
+        let driver = Driver::new(parts);
         let span = tracing::info_span!("party", session = %handle.session());
         Ok(handle.driven_by(tokio::spawn(driver.run(held).instrument(span))))
     }

@@ -93,6 +93,10 @@ events! {
     RuntimeBound = "runtimeBound", Report;
     /// Report: an agent called a tool.
     ToolCalled = "toolCalled", Report;
+    /// Report: a tool of the host ran for a call; its answer.
+    ToolRan = "toolRan", Report;
+    /// Report: nobody waits for a call's answer any more.
+    ReplyLost = "replyLost", Report;
     /// Report: a runtime asks whether it may use a tool of its own.
     PermissionAsked = "permissionAsked", Report;
     /// Report: a runtime no longer waits for an answer.

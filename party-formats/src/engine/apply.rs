@@ -2,14 +2,15 @@
 
 use super::{
     ENGINE_VERSION, Engine,
-    state::{Asked, Bound, Input, Opened, RunningTurn, Share, ToolRecord, Waiting},
+    state::{Asked, Bound, Input, Opened, RunningTurn, Share, Waiting},
 };
 use crate::{Action, Coalesce, Format, Release, Shares, check::MOST_SEATS};
 use party_core::{
     AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, ItemId, MessagePosted,
-    Outcome, Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, ToolAnswered,
-    ToolCalled, TurnEnded, TurnId, TurnStarted, Usd, WIRE_VERSION,
+    Outcome, Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, TurnEnded, TurnId,
+    TurnStarted, Usd, WIRE_VERSION,
 };
+use std::sync::Arc;
 
 /// A record that cannot be, given what came before it.
 pub(super) struct Impossible;
@@ -58,6 +59,8 @@ impl Engine {
             Event::SessionOpened(event) => self.session_opened(record, event),
             Event::RuntimeBound(event) => self.runtime_bound(event),
             Event::ToolCalled(event) => self.tool_called(event),
+            Event::ToolRan(event) => self.tool_ran(event),
+            Event::ReplyLost(event) => self.reply_lost(&event),
             Event::PermissionAsked(event) => self.permission_asked(event),
             Event::PermissionWithdrawn(event) => self.permission_withdrawn(&event),
             Event::PermissionAnswered(event) => self.permission_answered(event),
@@ -78,20 +81,19 @@ impl Engine {
                 self.nudges.clear();
                 Ok(())
             }
-            Event::LeaseTaken(_)
-            | Event::MessagePosted(_)
-            | Event::Commanded(_)
-            | Event::Traced(_)
-            | Event::Unknown { .. } => Ok(()),
+            Event::LeaseTaken(_) => {
+                self.orphan_calls();
+                Ok(())
+            }
+            Event::MessagePosted(_) | Event::Commanded(_) | Event::Traced(_) | Event::Unknown { .. } => {
+                Ok(())
+            }
         }
     }
 
     fn session_opened(&mut self, record: &Record, event: SessionOpened) -> Applied {
-        let text = record
-            .items
-            .iter()
-            .find(|item| item.id == event.format.item)
-            .map(|item: &std::sync::Arc<Item>| item.text());
+        let text =
+            record.items.iter().find(|item| item.id == event.format.item).map(|item: &Arc<Item>| item.text());
         // It was checked before the start; a later version that checks more must not refuse it now.
         let read = text.ok_or(Impossible).map(|text| serde_json::from_str::<Format>(&text))?;
         let format = match read {
@@ -104,8 +106,8 @@ impl Engine {
             return Err(Impossible);
         }
         let per_turn = event.budget.map_or(Usd::ZERO, |terms| terms.per_turn.unwrap_or(terms.cap));
-        self.opened =
-            Some(Opened { format, feed: event.feed, seats: event.seats, budget: event.budget, per_turn });
+        let SessionOpened { feed, seats, budget, host_tools, .. } = event;
+        self.opened = Some(Arc::new(Opened { format, feed, seats, budget, per_turn, host_tools }));
         Ok(())
     }
 
@@ -120,32 +122,6 @@ impl Engine {
         Ok(())
     }
 
-    fn tool_called(&mut self, event: ToolCalled) -> Applied {
-        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
-        let known = turn.calls.iter().any(|call| call.attempt == event.attempt && call.call == event.call);
-        if event.attempt != turn.attempt || known {
-            return Err(Impossible);
-        }
-        let ToolCalled { attempt, call, tool, arguments, .. } = event;
-        turn.calls.push(ToolRecord { attempt, call, tool, arguments, answer: None, claimed: false });
-        Ok(())
-    }
-
-    fn tool_answered(&mut self, event: ToolAnswered) -> Applied {
-        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
-        if event.repeated {
-            let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
-            let earlier = turn.answered_before(asked).ok_or(Impossible)?;
-            turn.calls[earlier].claimed = true;
-        }
-        let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
-        if turn.calls[asked].answer.is_some() {
-            return Err(Impossible);
-        }
-        turn.calls[asked].answer = Some((event.text, event.is_error));
-        Ok(())
-    }
-
     fn attempt_ended(&mut self, event: &AttemptEnded) -> Applied {
         let turn = self
             .running
@@ -157,10 +133,6 @@ impl Engine {
         turn.attempt += 1;
         // Whoever asked is gone; the next attempt asks for itself.
         turn.questions.clear();
-        for call in turn.calls.iter_mut().filter(|call| call.answer.is_none()) {
-            call.answer = Some(("the attempt ended before this call was answered".to_owned(), true));
-            call.claimed = true;
-        }
         Ok(())
     }
 

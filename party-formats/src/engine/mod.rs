@@ -1,6 +1,8 @@
 //! The engine: folds records into state, decides from state alone.
 
 mod apply;
+mod calls;
+mod canonical;
 mod conversation;
 mod effect;
 mod invocations;
@@ -16,12 +18,15 @@ pub use state::{Bound, Question, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
-    CloseReason, Event, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec, SessionClosed, SessionId,
-    ThreadId, Timestamp, TurnId,
+    CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec,
+    SessionClosed, SessionId, ThreadId, Timestamp, TurnId,
 };
 use serde::{Deserialize, Serialize};
 use state::{Input, Opened, Waiting, Wave};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// The version of the engine's rules; a session names the oldest one that may drive it.
 pub const ENGINE_VERSION: u32 = 1;
@@ -40,7 +45,8 @@ pub struct Engine {
     now: Timestamp,
     impossible: u64,
     unsupported: Option<String>,
-    opened: Option<Opened>,
+    /// Shared, since every step of a driver begins with a copy of the state.
+    opened: Option<Arc<Opened>>,
     inbox: VecDeque<Input>,
     stopping: bool,
     queue: Vec<Waiting>,
@@ -140,6 +146,11 @@ impl Engine {
     /// The shared thread, once the session is open.
     pub fn feed(&self) -> Option<ThreadId> {
         self.opened.as_ref().map(|opened| opened.feed)
+    }
+
+    /// The host's tools that the session was opened with, in the order of their names.
+    pub fn host_tools(&self) -> &[HostToolTerms] {
+        self.opened.as_ref().map_or(&[], |opened| &opened.host_tools)
     }
 
     /// A turn that has not ended.

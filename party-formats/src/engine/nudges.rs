@@ -7,13 +7,14 @@ use super::{
 };
 use crate::intent::MOST_NUDGES;
 use party_core::{AbsenceReason, NewRecord, Outcome, QueuedInvocation, SeatId};
+use std::sync::Arc;
 
 impl Engine {
     /// Whether a turn that ends so has not done its job: it finished, and no tool was called and
     /// answered without an error of which its intent asks for one. Known from the log alone.
     pub fn lacks_call(&self, turn: &RunningTurn, outcome: Outcome) -> bool {
         let required = self.intent(turn).map(crate::Intent::required).unwrap_or_default();
-        let counts = |call: &super::ToolRecord| {
+        let counts = |call: &Arc<super::ToolRecord>| {
             required.contains(&call.tool.as_str())
                 && call.answer.as_ref().is_some_and(|(_, is_error)| !is_error)
         };

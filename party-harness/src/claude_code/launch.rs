@@ -1,7 +1,7 @@
 //! One launch of the CLI as a value: arguments, environment, message, and the files it reads.
 
-use super::{codec::Required, identity};
-use crate::{Error, ErrorKind, McpEndpoint, Result, RuntimeSpec, TurnRequest};
+use super::{identity, tools};
+use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
 use party_core::Usd;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -11,14 +11,13 @@ const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
 
 /// Every argument of each launch beyond the plain `-p --agent NAME --output-format stream-json
 /// --verbose --setting-sources user --settings PATH`, with its reason.
-const EXTRA_ARGUMENTS: [(&str, &str); 3] = [
+const EXTRA_ARGUMENTS: [(&str, &str); 2] = [
     (
         "--input-format=stream-json",
         "the message goes in on stdin, marked as composed by a client: \
       as an argument it is limited to 128 KiB, and its `@path` and `/command` are carried out",
     ),
     ("--strict-mcp-config", "no server of the user's own settings, which would offer foreign tools"),
-    ("--tools=", "no built-in tools: neither files nor shells nor messages past the host"),
 ];
 
 /// Every variable beyond those that the host gave, with its reason.
@@ -28,10 +27,6 @@ const EXTRA_ENV: [(&str, &str, &str); 4] = [
     ("ENABLE_TOOL_SEARCH", "false", "no tool is deferred, and no placeholder for deferred ones is offered"),
     ("MCP_TIMEOUT", "10000", "the host's server is on loopback: 30 s of waiting for a dead one are too long"),
 ];
-
-/// How long the CLI waits for a tool's answer. Its default of 60 s is shorter than a turn may be, and
-/// it then tells the model that the call failed while the call goes on.
-const TOOL_PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How a runtime session begins its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +85,7 @@ impl LaunchPlan {
         start: &Start,
         message: &Message,
     ) -> Result<Self> {
+        tools::check(request)?;
         let plan = Self {
             program,
             args: arguments(spec, request, start)?,
@@ -115,10 +111,12 @@ fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result
         .map(str::to_owned)
         .to_vec();
     args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
+    // Without it all built-in tools are offered: files, shells, and messages past the host.
+    args.push(format!("--tools={}", request.own_tools.join(",")));
     args.push(format!("--settings={}", text(settings_path(spec))?));
     args.push(format!("--agents={}", json!({ &name: definition(spec, request) })));
     args.push(format!("--agent={name}"));
-    if endpoint(request)?.is_some() {
+    if tools::endpoint(request)?.is_some() {
         args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
     }
     if let Some(model) = &spec.model {
@@ -140,7 +138,7 @@ fn definition(spec: &RuntimeSpec, request: &TurnRequest) -> Value {
     json!({
         "description": "A seat of a party.",
         "prompt": spec.system_prompt,
-        "tools": tool_names(request),
+        "tools": tools::names(request),
     })
 }
 
@@ -171,18 +169,10 @@ fn mcp_path(spec: &RuntimeSpec) -> PathBuf {
 }
 
 fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let settings = json!({"permissions": {"allow": tool_names(request)}});
+    let settings = json!({"permissions": {"allow": tools::names(request)}});
     let mut files = vec![(settings_path(spec), settings.to_string().into_bytes())];
-    if let Some(mcp) = endpoint(request)? {
-        let server = json!({
-            "type": "http",
-            "url": mcp.url,
-            "headers": {"Authorization": format!("Bearer {}", mcp.secret)},
-            "alwaysLoad": true,
-            "timeout": TOOL_PATIENCE_MS,
-        });
-        let config = json!({"mcpServers": { &mcp.name: server }});
-        files.push((mcp_path(spec), config.to_string().into_bytes()));
+    if let Some(mcp) = tools::endpoint(request)? {
+        files.push((mcp_path(spec), tools::mcp_config(mcp).to_string().into_bytes()));
     }
     Ok(files)
 }
@@ -207,30 +197,6 @@ pub(super) fn stdin_line(message: &Message) -> Vec<u8> {
     line
 }
 
-/// The server that the turn needs; none where it has no tools.
-fn endpoint(request: &TurnRequest) -> Result<Option<&McpEndpoint>> {
-    match &request.mcp {
-        _ if request.tools.is_empty() => Ok(None),
-        Some(mcp) => Ok(Some(mcp)),
-        None => Err(invalid("claude reaches tools by an mcp server only, and the turn names none")),
-    }
-}
-
-pub(super) fn required(request: &TurnRequest) -> Result<Option<Required>> {
-    let required = |mcp: &McpEndpoint| Required { server: mcp.name.clone(), tools: tool_names(request) };
-    Ok(endpoint(request)?.map(required))
-}
-
-fn tool_names(request: &TurnRequest) -> Vec<String> {
-    let Some(mcp) = &request.mcp else { return Vec::new() };
-    request.tools.iter().map(|tool| format!("mcp__{}__{}", plain(&mcp.name), plain(&tool.name))).collect()
-}
-
-/// The CLI's own spelling of names.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
-}
-
 /// The limit holds for one process, also where it resumes a session.
 fn dollars(limit: Usd) -> Result<String> {
     let micros = limit.as_micros();
@@ -246,6 +212,6 @@ fn text(path: PathBuf) -> Result<String> {
         .map_err(|path| invalid(format!("{} is not valid UTF-8", path.display())))
 }
 
-fn invalid(context: impl Into<String>) -> Error {
+pub(super) fn invalid(context: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, context)
 }

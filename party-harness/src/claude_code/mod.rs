@@ -10,6 +10,9 @@
 //! exit ends the turn. What the binary really does, and why each flag is there, stands beside the
 //! flags in `launch.rs`.
 //!
+//! Tested with versions 2.1.329 and 2.1.197, which are launched and told the same; only what a turn costs
+//! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
+//!
 //! A persistent process, with the control protocol, will be a second transport under the same
 //! codec.
 
@@ -20,6 +23,7 @@ mod identity;
 mod launch;
 mod run;
 mod session;
+mod tools;
 
 pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
 
@@ -65,7 +69,8 @@ impl ClaudeCode {
         let capabilities = Capabilities {
             resume: true,
             tools: ToolDoor::McpHttp,
-            cost: CostSource::Reported,
+            own_tools: true,
+            cost: CostSource::Enforced,
             ..Capabilities::TEXT_ONLY
         };
         Self {

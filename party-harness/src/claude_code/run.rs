@@ -6,11 +6,13 @@ use super::{
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
     identity::Token,
-    launch::{self, LaunchPlan, marker},
+    launch::{LaunchPlan, marker},
     session::{Busy, Inner, blocking},
+    tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
 use crate::{Result, TurnEnd, TurnEvent, TurnKey, TurnRequest};
+use rustix::process::Signal;
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -74,7 +76,7 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
         marker: &marker(spec),
     };
     let (running, pipes) = Running::start(&start, Some(lock)).await?;
-    let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
+    let decoder = Decoder::with(tools::required(request)?, attempt.carried).line_limit(inner.line_limit);
     Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
 }
 
@@ -87,7 +89,7 @@ async fn prepare(
     attempt: &Attempt,
 ) -> Result<(LaunchPlan, Guard)> {
     let (spec, id) = (Arc::clone(&inner.spec), attempt.start.id().to_owned());
-    let trace = Trace::launched(key, attempt.n);
+    let trace = Trace::launched(key, attempt.n, Some(files::lock_of(&spec, &id)));
     let written = trace.clone();
     let prepare = move || {
         let lock = files::lock(&spec, &id)?;
@@ -121,8 +123,9 @@ impl Run {
 
     /// Writes down the number that the next runtime session goes by, where the launch did not.
     async fn note(&self, n: u32) {
-        let (spec, trace) = (Arc::clone(&self.inner.spec), Trace::launched(self.request.key, n));
-        if self.inner.is_traced(&trace) {
+        let (spec, before) = (Arc::clone(&self.inner.spec), self.inner.trace());
+        let trace = before.clone().leaving(n);
+        if trace == before {
             return;
         }
         let written = trace.clone();
@@ -264,6 +267,8 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
+                // At once: the look at all processes takes longer than the CLI to ask the model.
+                running.signal(Signal::STOP);
                 return (running.kill().await, false);
             }
             tokio::select! {

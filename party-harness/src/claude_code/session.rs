@@ -2,7 +2,7 @@
 
 use super::{
     attempt::Attempt,
-    files::{self, Trace},
+    files::Trace,
     identity::{Place, Token},
     run::{Run, launch},
 };
@@ -59,7 +59,6 @@ impl Inner {
         patience: Patience,
         line_limit: usize,
     ) -> Result<Self> {
-        files::end_orphan(&spec)?;
         let (place, (trace, proves)) = (Place::of(&spec), Trace::open(&spec)?);
         let given = spec.resume.as_ref().and_then(Token::read);
         let next = given.as_ref().map_or(0, |token| token.n + 1);
@@ -78,8 +77,8 @@ impl Inner {
         (state.trace, state.proves) = (trace, true);
     }
 
-    pub(super) fn is_traced(&self, trace: &Trace) -> bool {
-        self.state().trace == *trace
+    pub(super) fn trace(&self) -> Trace {
+        self.state().trace.clone()
     }
 
     /// What became of a turn of an earlier host, as far as the seat's file tells. Where that cannot
@@ -91,7 +90,7 @@ impl Inner {
             (true, false) => return Ok(Recovery::Unknown),
             (false, _) => {}
         }
-        let trace = Trace::launched(turn, state.n);
+        let trace = Trace::launched(turn, state.n, None);
         drop(state);
         trace.write(&self.spec)?;
         self.traced(trace);
@@ -166,6 +165,9 @@ impl RuntimeSession for ClaudeSession {
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
+        if request.ask {
+            return Err(Error::new(ErrorKind::Unsupported, "a process per turn cannot ask for permission"));
+        }
         let inner = Arc::clone(&self.0);
         let busy = Busy::take(&inner)?;
         let attempt = {
@@ -184,7 +186,7 @@ impl RuntimeSession for ClaudeSession {
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
         let busy = Busy::take(&self.0)?;
         blocking(move || {
-            files::end_orphan(&busy.0.spec)?;
+            busy.0.trace().end_orphan(&busy.0.spec)?;
             busy.0.recovery(turn)
         })
         .await

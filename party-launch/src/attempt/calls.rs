@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 /// The calls that the host is answering, counted by attempt.
 #[derive(Debug, Default)]
-pub(crate) struct OpenCalls(Mutex<BTreeMap<TurnKey, watch::Sender<usize>>>);
+pub(crate) struct CallCounts(Mutex<BTreeMap<TurnKey, watch::Sender<usize>>>);
 
-impl OpenCalls {
+impl CallCounts {
     /// An attempt begins; its calls are counted until the result is dropped.
     pub(crate) fn enter(self: &Arc<Self>, key: TurnKey) -> Entered {
         let (count, open) = watch::channel(0);
@@ -20,12 +20,12 @@ impl OpenCalls {
     }
 
     /// A call begins; it lasts until the result is dropped.
-    pub(crate) fn call(&self, key: TurnKey) -> OpenCall {
+    pub(crate) fn call(&self, key: TurnKey) -> Counted {
         let count = self.lock().get(&key).cloned();
         if let Some(count) = &count {
             count.send_modify(|open| *open += 1);
         }
-        OpenCall(count)
+        Counted(count)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TurnKey, watch::Sender<usize>>> {
@@ -36,7 +36,7 @@ impl OpenCalls {
 /// An attempt whose calls are counted.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    calls: Arc<OpenCalls>,
+    calls: Arc<CallCounts>,
     key: TurnKey,
     /// How many are open.
     pub(super) open: watch::Receiver<usize>,
@@ -50,9 +50,9 @@ impl Drop for Entered {
 
 /// A call that is being answered.
 #[derive(Debug)]
-pub(crate) struct OpenCall(Option<watch::Sender<usize>>);
+pub(crate) struct Counted(Option<watch::Sender<usize>>);
 
-impl Drop for OpenCall {
+impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(count) = &self.0 {
             count.send_modify(|open| *open -= 1);

@@ -3,6 +3,8 @@
 //! It never awaits a turn, a tool's handler or a process: those run as tasks of their own and
 //! report through one channel. One method per kind of thing that can happen.
 
+mod calls;
+mod handler;
 mod permissions;
 mod recover;
 mod tools;
@@ -12,15 +14,20 @@ pub(crate) use recover::recover;
 pub(crate) use tools::Port;
 
 use crate::{
-    Error, Result, attempt::OpenCalls, lease::Held, log::Log, mcp::McpServer, request::Request,
-    seat::SeatRuntime,
+    Error, Result, attempt::CallCounts, lease::Held, log::Log, mcp::McpServer, request::Request,
+    seat::SeatRuntime, tool::Toolbox,
 };
+use calls::{CallKey, OpenCall};
 use futures::future::join_all;
 use party_bus::{Bus, Watch};
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
 use party_formats::Engine;
-use party_harness::{ToolPort, Turn, TurnKey};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use party_harness::{ToolPort, ToolReply, Turn, TurnKey};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -49,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) log: Log,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
+    pub(crate) tools: Toolbox,
     pub(crate) port: Arc<Port>,
     /// Turns of the last driver that runtimes handed over.
     pub(crate) handed_over: BTreeMap<TurnKey, Turn>,
@@ -61,8 +69,9 @@ pub(crate) struct Driver {
     log: Log,
     seats: Vec<Arc<SeatRuntime>>,
     mcp: Option<Arc<McpServer>>,
+    tools: Toolbox,
     port: Arc<dyn ToolPort>,
-    calls: Arc<OpenCalls>,
+    call_counts: Arc<CallCounts>,
     handed_over: BTreeMap<TurnKey, Turn>,
     inbox: mpsc::Receiver<Request>,
     outbox: mpsc::Sender<Request>,
@@ -70,6 +79,12 @@ pub(crate) struct Driver {
     drain: CancellationToken,
     running: BTreeMap<TurnId, Running>,
     tasks: JoinSet<()>,
+    /// Tool calls that are not answered yet.
+    calls: BTreeMap<CallKey, OpenCall>,
+    /// Calls of running attempts that are answered, and nobody heard it.
+    unheard: BTreeSet<CallKey>,
+    /// The host's tools that run.
+    handlers: JoinSet<ToolReply>,
     /// Runtime sessions that are of no more use, and are being closed.
     closing: JoinSet<()>,
 }
@@ -83,7 +98,8 @@ impl Driver {
             log,
             seats: parts.seats,
             mcp: parts.mcp,
-            calls: Arc::clone(parts.port.calls()),
+            tools: parts.tools,
+            call_counts: Arc::clone(parts.port.counts()),
             port: parts.port,
             handed_over: parts.handed_over,
             inbox,
@@ -92,6 +108,9 @@ impl Driver {
             drain: parts.drain,
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
+            calls: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            handlers: JoinSet::new(),
             closing: JoinSet::new(),
         }
     }
@@ -105,6 +124,8 @@ impl Driver {
             outcome = self.drive() => outcome,
         };
         self.tasks.shutdown().await;
+        self.handlers.shutdown().await;
+        self.calls.clear();
         join_all(self.seats.iter().map(|seat| seat.close())).await;
         while self.closing.join_next().await.is_some() {}
         held.release().await;
@@ -122,6 +143,7 @@ impl Driver {
             if !self.log.engine.decide().is_empty() {
                 self.log.commit(Vec::new()).await?;
             }
+            self.answer_calls();
             self.start_effects();
             self.tell_status();
             if self.log.engine.closed().is_some() {
@@ -134,6 +156,7 @@ impl Driver {
                 () = self.drain.cancelled() => return Ok(()),
                 Some(request) = self.inbox.recv() => self.handle(request).await?,
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
+                Some(ended) = self.handlers.join_next_with_id() => self.tool_ended(ended).await?,
                 Some(_) = self.closing.join_next() => {}
                 head = moved(bus, watch) => self.head_moved(head).await?,
             }

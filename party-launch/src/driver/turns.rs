@@ -43,14 +43,18 @@ pub(super) struct Running {
 }
 
 impl Driver {
-    /// Starts every attempt that the log asks for and this process does not run yet.
+    /// Starts every tool and every attempt that the log asks for and this process does not run yet.
     pub(super) fn start_effects(&mut self) {
         let effects = self.log.engine.pending_effects();
+        self.start_tools(&effects);
         let fresh: Vec<TurnId> = effects
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Run { turn, .. } if !self.running.contains_key(turn) => Some(*turn),
-                Effect::Run { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => None,
+                Effect::Run { .. }
+                | Effect::RunTool { .. }
+                | Effect::Interrupt { .. }
+                | Effect::Answer { .. } => None,
             })
             .collect();
         let alongside = self.by_harness(&fresh);
@@ -59,7 +63,7 @@ impl Driver {
         }
         for effect in effects {
             match effect {
-                Effect::Run { .. } => {}
+                Effect::Run { .. } | Effect::RunTool { .. } => {}
                 Effect::Interrupt { turn } => {
                     self.running.get(&turn).inspect(|running| running.interrupt.cancel());
                 }
@@ -116,7 +120,7 @@ impl Driver {
             },
             seen: seen(engine, running.seat).0,
             continuation: (running.attempt > 1).then(|| continuation(running)),
-            tools: intent.offered().filter_map(tool_spec).collect(),
+            tools: intent.offered().filter_map(|name| self.tool_spec(name)).collect(),
             tool_choice: tool_choice(&intent.tool_choice),
             own_tools: intent.offered_own().to_vec(),
             ask: intent.ask,
@@ -129,7 +133,7 @@ impl Driver {
             port: Arc::clone(&self.port),
             interrupt: CancellationToken::new(),
             answers,
-            calls: self.calls.enter(key),
+            calls: self.call_counts.enter(key),
             asked: open_questions(running),
             requests: self.outbox.clone(),
         })
@@ -170,6 +174,16 @@ impl Driver {
         self.log.commit(report(&self.log.engine, key, end)).await?;
         self.running.remove(&key.turn);
         Ok(())
+    }
+
+    /// A tool that the session has; of the host's, those that it was opened with.
+    fn tool_spec(&self, name: &str) -> Option<ToolSpec> {
+        let Some(tool) = engine_tool(name) else {
+            let has = self.log.engine.host_tools().iter().any(|tool| tool.name == name);
+            return self.tools.spec(name).filter(|_| has);
+        };
+        let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
+        Some(ToolSpec { name, description, input_schema: tool.input_schema() })
     }
 
     /// A task that ended without telling has panicked.
@@ -214,7 +228,9 @@ pub(super) fn report(engine: &Engine, key: TurnKey, end: TurnEnd) -> Vec<NewReco
         let said = Op::Add { threads: vec![thread], item: item.id, how: How::Said };
         record = record.with_item(item).with_op(said);
     }
-    vec![bound(turn.seat, end.token, seen).in_turn(key.turn), record]
+    let mut records = Driver::cut_short(turn);
+    records.extend([bound(turn.seat, end.token, seen).in_turn(key.turn), record]);
+    records
 }
 
 fn open_questions(turn: &RunningTurn) -> Vec<RequestId> {
@@ -240,12 +256,6 @@ const fn tool_choice(choice: &party_formats::ToolChoice) -> ToolChoice {
 fn bound(seat: SeatId, token: Option<ResumeToken>, seen: TurnId) -> NewRecord {
     let token = token.map_or(Value::Null, |token| token.0);
     NewRecord::new(now(), &RuntimeBound { seat, token, seen }.into())
-}
-
-fn tool_spec(name: &str) -> Option<ToolSpec> {
-    let tool = engine_tool(name)?;
-    let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
-    Some(ToolSpec { name, description, input_schema: tool.input_schema() })
 }
 
 /// What a runtime session that has the message already is told after a lost attempt.

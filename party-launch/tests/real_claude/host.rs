@@ -1,6 +1,9 @@
 //! A host in a process of its own, which is there to be killed.
 
-use crate::stage::{QUESTION, Stage, council};
+use crate::{
+    stage::{QUESTION, Stage, council},
+    tool::desk,
+};
 use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{
@@ -33,10 +36,14 @@ pub(crate) async fn bus(root: &Path) -> SqliteBus {
 }
 
 pub(crate) fn builder(root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
+    builder_on(claude_binary(), root, url, bus)
+}
+
+pub(crate) fn builder_on(claude: PathBuf, root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
     let mut env: BTreeMap<String, String> = claude_env(&home(root), url).into_iter().collect();
     env.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
     Party::builder(bus)
-        .harness(ClaudeCode::new(claude_binary()).env(env.clone()))
+        .harness(ClaudeCode::new(claude).env(env.clone()))
         .environment(env)
         .folder(root.join("seats"))
 }
@@ -61,6 +68,7 @@ async fn child_process_that_hosts() {
     let inner: Arc<dyn Bus> = Arc::new(bus(Path::new(root)).await);
     let party = match kind {
         "forum" => forum(builder(Path::new(root), url, Arc::new(Parking { inner }))),
+        "desk" => desk(builder(Path::new(root), url, Arc::new(Parking { inner })), Path::new(root)),
         _ => with_council(builder(Path::new(root), url, inner), 2),
     };
     let party = party.start(QUESTION).await.unwrap();
@@ -87,7 +95,7 @@ impl Host {
         let order = format!("{kind} {} {}", stage.fake.base_url(), stage.root().display());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "host::child_process_that_hosts", "--nocapture"]).env_clear();
-        command.env(HOST, order).env("PARTY_TEST_CLAUDE", claude_binary());
+        command.env(HOST, order).env("PARTY_TEST_CLAUDE", stage.version.binary());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut host = Self { child, lines, session: SessionId::derive(&[]) };
@@ -124,7 +132,8 @@ impl Bus for Parking {
     }
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
-        let answers = batch.records.iter().any(|record| record.kind == "toolAnswered");
+        let answers =
+            batch.records.iter().any(|record| record.kind == "toolAnswered" || record.kind == "toolRan");
         let receipt = self.inner.append(batch).await?;
         if answers {
             tell("answered");
