@@ -33,7 +33,7 @@
 //!
 //! ```
 //! use party_launch::{Party, Seat, Tool};
-//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Script, Scripted, Step}};
+//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Call, Script, Scripted, Step}};
 //! use std::sync::Arc;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@
 //!     Ok(format!("{} asks: 3 of {sku} are left", call.agent).into())
 //! });
 //! let calls = Step {
-//!     calls: vec![("stock".into(), serde_json::json!({ "sku": "A-7" }))],
+//!     calls: vec![Call { tool: "stock".into(), arguments: serde_json::json!({ "sku": "A-7" }) }],
 //!     ..Step::say(5, "Three.")
 //! };
 //! let party = Party::builder(Arc::new(MemoryBus::new()))
