@@ -1,6 +1,6 @@
 //! Names that are derived, so that a crash loses none of them.
 
-use crate::{ResumeToken, RuntimeSpec};
+use crate::{ResumeToken, RuntimeSpec, TurnKey};
 use party_core::{TurnId, Usd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -65,6 +65,12 @@ pub(super) fn session_id(spec: &RuntimeSpec, n: u32) -> String {
 /// The id of the message that a turn sends, the same in each of its attempts.
 pub(super) fn message_id(spec: &RuntimeSpec, turn: TurnId) -> String {
     derive(b"message", spec, &turn.0.0.to_be_bytes())
+}
+
+/// The id of a further message of an attempt, its number `n`.
+pub(super) fn further_id(spec: &RuntimeSpec, key: TurnKey, n: u32) -> String {
+    let parts = [&key.turn.0.0.to_be_bytes()[..], &key.attempt.to_be_bytes(), &n.to_be_bytes()];
+    derive(b"further", spec, &parts.concat())
 }
 
 fn derive(kind: &[u8], spec: &RuntimeSpec, part: &[u8]) -> String {

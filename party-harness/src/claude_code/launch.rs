@@ -1,7 +1,7 @@
 //! One launch of the CLI as a value: arguments, environment, message, and the files it reads.
 
 use super::{codec::Required, identity};
-use crate::{Error, ErrorKind, McpEndpoint, Result, RuntimeSpec, TurnRequest};
+use crate::{Error, ErrorKind, McpEndpoint, Result, RuntimeSpec, ToolSpec, TurnRequest};
 use party_core::Usd;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -11,14 +11,13 @@ const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
 
 /// Every argument of each launch beyond the plain `-p --agent NAME --output-format stream-json
 /// --verbose --setting-sources user --settings PATH`, with its reason.
-const EXTRA_ARGUMENTS: [(&str, &str); 3] = [
+const EXTRA_ARGUMENTS: [(&str, &str); 2] = [
     (
         "--input-format=stream-json",
         "the message goes in on stdin, marked as composed by a client: \
       as an argument it is limited to 128 KiB, and its `@path` and `/command` are carried out",
     ),
     ("--strict-mcp-config", "no server of the user's own settings, which would offer foreign tools"),
-    ("--tools=", "no built-in tools: neither files nor shells nor messages past the host"),
 ];
 
 /// Every variable beyond those that the host gave, with its reason.
@@ -82,61 +81,111 @@ impl LaunchPlan {
         start: &Start,
         message: &Message,
     ) -> Result<Self> {
-        let plan = Self {
+        Self {
             program,
             args: arguments(spec, request, start)?,
             env: environment(spec),
             cwd: spec.cwd.clone(),
             stdin: stdin_line(message),
             files: files(spec, request)?,
-        };
-        match plan.args.iter().find(|argument| argument.len() >= ARGUMENT_LIMIT) {
+        }
+        .checked(spec)
+    }
+
+    /// The plan, if the system takes its arguments.
+    pub(super) fn checked(self, spec: &RuntimeSpec) -> Result<Self> {
+        match self.args.iter().find(|argument| argument.len() >= ARGUMENT_LIMIT) {
             Some(long) => Err(invalid(format!(
                 "the agent `{}` needs an argument of {} bytes, but claude takes at most {ARGUMENT_LIMIT}",
                 spec.agent,
                 long.len()
             ))),
-            None => Ok(plan),
+            None => Ok(self),
         }
     }
 }
 
 fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result<Vec<String>> {
+    let mut args = common_arguments(spec, &offer(request)?)?;
+    if endpoint(request)?.is_some() {
+        args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
+    }
+    if let Some(limit) = request.limit {
+        args.push(format!("--max-budget-usd={}", dollars(limit)?));
+    }
+    args.push(start_argument(start));
+    Ok(args)
+}
+
+/// What the agent of a turn may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// The host's tools, by the CLI's own spelling of their full names.
+    pub(super) host: Vec<String>,
+    /// The CLI's own tools.
+    pub(super) own: Vec<String>,
+    /// Whether it asks before it uses one of its own.
+    pub(super) ask: bool,
+}
+
+impl Offer {
+    fn all(&self) -> Vec<String> {
+        [&self.host[..], &self.own].concat()
+    }
+}
+
+fn offer(request: &TurnRequest) -> Result<Offer> {
+    if request.ask {
+        return Err(invalid("a process per turn cannot ask before it uses a tool"));
+    }
+    Ok(Offer { host: tool_names(request), own: request.own_tools.clone(), ask: false })
+}
+
+/// The arguments that both transports start the CLI with.
+pub(super) fn common_arguments(spec: &RuntimeSpec, offer: &Offer) -> Result<Vec<String>> {
     let name = identity::agent_name(spec);
     let mut args: Vec<String> = ["-p", "--output-format=stream-json", "--verbose", "--setting-sources=user"]
         .map(str::to_owned)
         .to_vec();
     args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
+    args.push(own_tools_argument(offer)?);
     args.push(format!("--settings={}", text(settings_path(spec))?));
-    args.push(format!("--agents={}", json!({ &name: definition(spec, request) })));
+    args.push(format!("--agents={}", json!({ &name: definition(spec, offer) })));
     args.push(format!("--agent={name}"));
-    if endpoint(request)?.is_some() {
-        args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
+    args.extend(spec.model.iter().map(|model| format!("--model={model}")));
+    Ok(args)
+}
+
+/// Only the built-in tools that the turn lists: by default neither files nor shells nor messages past
+/// the host.
+fn own_tools_argument(offer: &Offer) -> Result<String> {
+    let is_name = |name: &String| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.starts_with("mcp")
+    };
+    match offer.own.iter().find(|name| !is_name(name)) {
+        Some(name) => Err(invalid(format!("claude has no tool of its own named `{name}`"))),
+        None => Ok(format!("--tools={}", offer.own.join(","))),
     }
-    if let Some(model) = &spec.model {
-        args.push(format!("--model={model}"));
-    }
-    if let Some(limit) = request.limit {
-        args.push(format!("--max-budget-usd={}", dollars(limit)?));
-    }
-    args.push(match start {
+}
+
+pub(super) fn start_argument(start: &Start) -> String {
+    match start {
         Start::Fresh(id) => format!("--session-id={id}"),
         Start::Resume(id) => format!("--resume={id}"),
-    });
-    Ok(args)
+    }
 }
 
 /// The agent's own definition, inline: a file of the working folder is not found with
 /// `--setting-sources user`. Its `tools` keep a server's other tools away.
-fn definition(spec: &RuntimeSpec, request: &TurnRequest) -> Value {
+fn definition(spec: &RuntimeSpec, offer: &Offer) -> Value {
     json!({
         "description": "A seat of a party.",
         "prompt": spec.system_prompt,
-        "tools": tool_names(request),
+        "tools": offer.all(),
     })
 }
 
-fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
+pub(super) fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
     let mut env = spec.env.clone();
     env.extend(EXTRA_ENV.map(|(name, value, _)| (name.to_owned(), value.to_owned())));
     let (name, value) = marker(spec);
@@ -162,9 +211,18 @@ fn mcp_path(spec: &RuntimeSpec) -> PathBuf {
     spec.folder.join("claude-mcp.json")
 }
 
+/// The file that allows what is offered. Whoever is asked is asked for everything, also for what the
+/// CLI by itself, or the user's own settings, would allow: a rule to ask goes before one to allow.
+pub(super) fn settings_file(spec: &RuntimeSpec, offer: &Offer) -> (PathBuf, Vec<u8>) {
+    let permissions = match offer.ask {
+        true => json!({"allow": offer.host, "ask": offer.own}),
+        false => json!({"allow": offer.all()}),
+    };
+    (settings_path(spec), json!({"permissions": permissions}).to_string().into_bytes())
+}
+
 fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let settings = json!({"permissions": {"allow": tool_names(request)}});
-    let mut files = vec![(settings_path(spec), settings.to_string().into_bytes())];
+    let mut files = vec![settings_file(spec, &offer(request)?)];
     if let Some(mcp) = endpoint(request)? {
         let server = json!({
             "type": "http",
@@ -215,7 +273,12 @@ pub(super) fn required(request: &TurnRequest) -> Result<Option<Required>> {
 
 fn tool_names(request: &TurnRequest) -> Vec<String> {
     let Some(mcp) = &request.mcp else { return Vec::new() };
-    request.tools.iter().map(|tool| format!("mcp__{}__{}", plain(&mcp.name), plain(&tool.name))).collect()
+    full_names(&mcp.name, &request.tools)
+}
+
+/// The names of a server's tools, such as `mcp__party__share`.
+pub(super) fn full_names(server: &str, tools: &[ToolSpec]) -> Vec<String> {
+    tools.iter().map(|tool| format!("mcp__{}__{}", plain(server), plain(&tool.name))).collect()
 }
 
 /// The CLI's own spelling of names.

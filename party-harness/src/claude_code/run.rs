@@ -5,12 +5,11 @@ use super::{
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
-    identity::Token,
     launch::{self, LaunchPlan, marker},
     session::{Busy, Inner},
 };
 use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
-use crate::{Result, TurnEnd, TurnEvent, TurnRequest};
+use crate::{Result, TurnEvent, TurnKey, TurnRequest};
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -25,15 +24,21 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 /// How long output is awaited once the process is gone; others may hold its end.
-const DRAIN: Duration = Duration::from_secs(2);
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) running: Running,
+    pub(super) token: TaskTrackerToken,
+    pub(super) pipes: Pipes,
+}
 
 /// A started process with all that it needs.
 #[derive(Debug)]
 pub(super) struct Launched {
     attempt: Attempt,
-    running: Running,
-    token: TaskTrackerToken,
-    pipes: Pipes,
+    started: Started,
     stdin: Vec<u8>,
     decoder: Decoder,
 }
@@ -60,12 +65,21 @@ enum Progress {
 pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attempt) -> Result<Launched> {
     let spec = &inner.spec;
     let message = attempt.message(spec, request).await?;
-    let plan = LaunchPlan::new(inner.program.clone(), spec, request, &attempt.start, &message)?;
+    let plan = LaunchPlan::new(inner.setup.program.clone(), spec, request, &attempt.start, &message)?;
+    let required = launch::required(request)?;
+    let started = start(inner, request.key, attempt.n, &plan).await?;
+    let decoder = Decoder::with(required, attempt.carried).line_limit(inner.setup.line_limit);
+    Ok(Launched { attempt, started, stdin: plan.stdin, decoder })
+}
+
+/// Writes what a launch reads, starts it, and leaves a trace of it.
+pub(super) async fn start(inner: &Inner, key: TurnKey, n: u32, plan: &LaunchPlan) -> Result<Started> {
+    let spec = &inner.spec;
     tracing::debug!(?plan, "claude is launched");
-    files::prepare(spec, &plan)?;
+    files::prepare(spec, plan)?;
     // Written before, so that a crash in between does not make the turn unseen.
-    Trace::new(request.key, attempt.n, None).write(spec)?;
-    let token = inner.process_token();
+    Trace::new(key, n, None).write(spec)?;
+    let token = inner.process_token()?;
     let start = Start {
         name: "claude",
         install: INSTALL,
@@ -76,9 +90,8 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
         marker: &marker(spec),
     };
     let (running, pipes) = Running::start(&start).await?;
-    Trace::new(request.key, attempt.n, running.process()).write(spec)?;
-    let decoder = Decoder::with(launch::required(request)?, attempt.carried).line_limit(inner.line_limit);
-    Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
+    Trace::new(key, n, running.process()).write(spec)?;
+    Ok(Started { running, token, pipes })
 }
 
 impl Run {
@@ -88,11 +101,11 @@ impl Run {
             let verdict = self.one(launched).await;
             let stopped = self.stop.is_cancelled() || self.events.is_closed();
             let Some(next) = attempt.next(&self.inner.spec, &verdict).filter(|_| !stopped) else {
-                break self.ended(&attempt, verdict);
+                break self.inner.ended(&attempt, verdict);
             };
             match launch(&self.inner, &self.request, next.clone()).await {
                 Ok(next) => launched = next,
-                Err(error) => break self.ended(&next, not_started(&error)),
+                Err(error) => break self.inner.ended(&next, not_started(&error)),
             }
         };
         if let Err(error) = Trace::new(self.request.key, n, None).write(&self.inner.spec) {
@@ -102,27 +115,10 @@ impl Run {
         let _ = self.events.send(TurnEvent::Ended(end)).await;
     }
 
-    /// The end, and the number that the next runtime session goes by.
-    fn ended(&self, attempt: &Attempt, verdict: Verdict) -> (TurnEnd, u32) {
-        let token = attempt.token(&self.inner.place, &verdict);
-        let n = if token.is_some() { attempt.n } else { attempt.n + 1 };
-        self.inner.remember(token.clone(), n);
-        let end = TurnEnd {
-            outcome: verdict.status.outcome(),
-            text: verdict.text.map(Into::into),
-            usage: verdict.usage,
-            cost: verdict.cost,
-            reason: verdict.reason,
-            failure: None,
-            sent: attempt.sent(),
-            token: token.as_ref().map(Token::write),
-        };
-        (end, n)
-    }
-
     /// One process, from its first byte to the last of its children.
     async fn one(&self, launched: Launched) -> Verdict {
-        let Launched { attempt, mut running, token, pipes, stdin, decoder } = launched;
+        let Launched { attempt, started, stdin, decoder } = launched;
+        let Started { mut running, token, pipes } = started;
         let (progress, seen) = watch::channel(Progress::Working);
         let [gone, read, heard] = std::array::from_fn(|_| CancellationToken::new());
         let tail = Mutex::new(Vec::new());
@@ -195,12 +191,7 @@ impl Run {
                 Decoded::Event(event) => event,
                 // A process per turn is asked nothing and asks nothing.
                 Decoded::Control(_) => continue,
-                Decoded::Session(id) => {
-                    let token = Token::new(self.inner.place.clone(), id, attempt.n, attempt.carried);
-                    let started = TurnEvent::Started { token: token.write(), sent: attempt.sent() };
-                    self.inner.remember(Some(token), attempt.n);
-                    started
-                }
+                Decoded::Session(id) => self.inner.named(id, attempt),
             };
             // Nobody listens any more: the process is being ended, its output is read all the same.
             let _ = self.events.send(event).await;
@@ -213,7 +204,7 @@ impl Run {
         running: &mut Running,
         mut seen: watch::Receiver<Progress>,
     ) -> (std::io::Result<ExitStatus>, bool) {
-        let Patience { rung, exit: patience } = self.inner.patience;
+        let Patience { rung, exit: patience } = self.inner.setup.patience;
         loop {
             let progress = *seen.borrow_and_update();
             let stuck = async {
@@ -238,7 +229,7 @@ impl Run {
 }
 
 /// A launch in the middle of a turn that came to nothing.
-fn not_started(error: &crate::Error) -> Verdict {
+pub(super) fn not_started(error: &crate::Error) -> Verdict {
     Verdict {
         status: Status::NotStarted,
         text: None,

@@ -2,20 +2,23 @@
 
 use super::{
     attempt::Attempt,
+    codec::Verdict,
     files::{self, Trace},
     identity::{Place, Token},
+    persistent::Persistent,
     run::{Run, launch},
 };
 use crate::process::Patience;
 use crate::{
     Answer, Close, Error, ErrorKind, Health, Recovery, RequestId, Result, RuntimeSession, RuntimeSpec,
-    RuntimeState, Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    RuntimeState, Steered, ToolPort, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::sync::mpsc;
 use tokio_util::{
@@ -24,18 +27,31 @@ use tokio_util::{
 };
 
 /// How many events may wait for their reader.
-const EVENTS: usize = 64;
+pub(super) const EVENTS: usize = 64;
 
-#[derive(Debug)]
-pub(super) struct Inner {
+/// How the CLI is run, whatever the session.
+#[derive(Debug, Clone)]
+pub(super) struct Setup {
     pub(super) program: PathBuf,
-    pub(super) spec: RuntimeSpec,
-    pub(super) place: Place,
     pub(super) patience: Patience,
     pub(super) line_limit: usize,
+    /// How long a process may wait for its next turn; a process per turn where absent.
+    pub(super) idle: Option<Duration>,
+}
+
+/// What both transports share: who the seat is, where it stands, and what ends it.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) setup: Setup,
+    pub(super) spec: RuntimeSpec,
+    pub(super) tools: Arc<dyn ToolPort>,
+    pub(super) place: Place,
     resumed: bool,
     state: Mutex<State>,
-    stop: CancellationToken,
+    /// The session is closed.
+    pub(super) stop: CancellationToken,
+    /// What runs is not waited for.
+    pub(super) now: CancellationToken,
     processes: TaskTracker,
 }
 
@@ -48,12 +64,7 @@ struct State {
 }
 
 impl Inner {
-    pub(super) fn open(
-        program: PathBuf,
-        spec: RuntimeSpec,
-        patience: Patience,
-        line_limit: usize,
-    ) -> Result<Self> {
+    pub(super) fn open(setup: Setup, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Self> {
         files::end_orphan(&spec)?;
         let (place, trace) = (Place::of(&spec), Trace::read(&spec));
         let given = spec.resume.as_ref().and_then(Token::read);
@@ -62,30 +73,71 @@ impl Inner {
         let resumed = token.is_some();
         let n = token.as_ref().map_or(next, |token| token.n).max(trace.as_ref().map_or(0, |trace| trace.n));
         let state = Mutex::new(State { token, n, busy: false });
-        let (stop, processes) = (CancellationToken::new(), TaskTracker::new());
-        Ok(Self { program, spec, place, patience, line_limit, resumed, state, stop, processes })
+        let [stop, now] = std::array::from_fn(|_| CancellationToken::new());
+        let processes = TaskTracker::new();
+        Ok(Self { setup, spec, tools, place, resumed, state, stop, now, processes })
     }
 
-    pub(super) fn remember(&self, token: Option<Token>, n: u32) {
+    /// The first launch of a turn.
+    pub(super) fn first_attempt(&self, request: &TurnRequest) -> Attempt {
+        let state = self.state();
+        Attempt::first(&self.spec, state.token.as_ref(), state.n, request)
+    }
+
+    /// The runtime session has a name.
+    pub(super) fn named(&self, id: String, attempt: &Attempt) -> TurnEvent {
+        let token = Token::new(self.place.clone(), id, attempt.n, attempt.carried);
+        let started = TurnEvent::Started { token: token.write(), sent: attempt.sent() };
+        self.remember(Some(token), attempt.n);
+        started
+    }
+
+    /// A turn's end, and the number that the next runtime session goes by.
+    pub(super) fn ended(&self, attempt: &Attempt, verdict: Verdict) -> (TurnEnd, u32) {
+        let token = attempt.token(&self.place, &verdict);
+        let n = if token.is_some() { attempt.n } else { attempt.n + 1 };
+        self.remember(token.clone(), n);
+        let end = TurnEnd {
+            outcome: verdict.status.outcome(),
+            text: verdict.text.map(Into::into),
+            usage: verdict.usage,
+            cost: verdict.cost,
+            reason: verdict.reason,
+            failure: None,
+            sent: attempt.sent(),
+            token: token.as_ref().map(Token::write),
+        };
+        (end, n)
+    }
+
+    fn remember(&self, token: Option<Token>, n: u32) {
         let mut state = self.state();
         (state.token, state.n) = (token, n);
     }
 
     /// Ends what runs, and waits until all of it is gone.
-    pub(super) async fn end(&self) {
+    pub(super) async fn end(&self, how: Close) {
+        if how == Close::Now {
+            self.now.cancel();
+        }
         self.stop.cancel();
         self.processes.close();
         self.processes.wait().await;
     }
 
-    /// Held as long as a process runs.
-    pub(super) fn process_token(&self) -> TaskTrackerToken {
-        self.processes.token()
+    /// Held as long as a process runs; none for a session that is closed.
+    pub(super) fn process_token(&self) -> Result<TaskTrackerToken> {
+        let token = self.processes.token();
+        if self.stop.is_cancelled() { Err(closed()) } else { Ok(token) }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the runtime session was closed")
 }
 
 /// The right to run the session's one turn.
@@ -95,7 +147,7 @@ pub(super) struct Busy(Arc<Inner>);
 impl Busy {
     fn take(inner: &Arc<Inner>) -> Result<Self> {
         if inner.stop.is_cancelled() {
-            return Err(Error::new(ErrorKind::Closed, "the runtime session was closed"));
+            return Err(closed());
         }
         if std::mem::replace(&mut inner.state().busy, true) {
             return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
@@ -110,52 +162,79 @@ impl Drop for Busy {
     }
 }
 
+/// How a session's turns reach the CLI.
 #[derive(Debug)]
-pub(super) struct ClaudeSession(pub(super) Arc<Inner>);
+enum Transport {
+    /// A process per turn.
+    PerTurn,
+    /// One process for many turns.
+    Persistent(Persistent),
+}
+
+#[derive(Debug)]
+pub(super) struct ClaudeSession {
+    inner: Arc<Inner>,
+    transport: Transport,
+}
+
+impl ClaudeSession {
+    pub(super) fn new(inner: Arc<Inner>) -> Self {
+        let transport = match inner.setup.idle {
+            Some(idle) => Transport::Persistent(Persistent::new(&inner, idle)),
+            None => Transport::PerTurn,
+        };
+        Self { inner, transport }
+    }
+}
 
 #[async_trait]
 impl RuntimeSession for ClaudeSession {
     fn state(&self) -> RuntimeState {
-        let state = self.0.state();
+        let state = self.inner.state();
         let health = match state.busy {
-            _ if self.0.stop.is_cancelled() => Health::Closed,
+            _ if self.inner.stop.is_cancelled() => Health::Closed,
             true => Health::Running,
             false => Health::Idle,
         };
-        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.0.resumed, health }
+        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.inner.resumed, health }
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
-        let inner = Arc::clone(&self.0);
-        let busy = Busy::take(&inner)?;
-        let attempt = {
-            let state = inner.state();
-            Attempt::first(&inner.spec, state.token.as_ref(), state.n, &request)
-        };
-        let launched = launch(&inner, &request, attempt).await?;
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let stop = inner.stop.child_token();
-        let run = Run { inner: Arc::clone(&inner), request, events, stop: stop.clone(), busy };
-        // Its end is the reader's: it lives as long as its process runs and its events are read.
-        tokio::spawn(run.run(launched));
-        Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+        let busy = Busy::take(&self.inner)?;
+        match &self.transport {
+            Transport::PerTurn => per_turn(&self.inner, request, busy).await,
+            Transport::Persistent(persistent) => persistent.turn(&self.inner, request, busy).await,
+        }
     }
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
-        let busy = Busy::take(&self.0)?;
-        files::end_orphan(&self.0.spec)?;
-        let recovery = Trace::recovery(Trace::read(&self.0.spec).as_ref(), turn);
+        let busy = Busy::take(&self.inner)?;
+        // What a persistent process of this very session runs is no orphan; older ones ended on opening.
+        if matches!(self.transport, Transport::PerTurn) {
+            files::end_orphan(&self.inner.spec)?;
+        }
+        let recovery = Trace::recovery(Trace::read(&self.inner.spec).as_ref(), turn);
         drop(busy);
         Ok(recovery)
     }
 
-    async fn close(&self, _: Close) -> Result<()> {
-        self.0.end().await;
+    async fn close(&self, how: Close) -> Result<()> {
+        self.inner.end(how).await;
         Ok(())
     }
 }
 
-fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
+async fn per_turn(inner: &Arc<Inner>, request: TurnRequest, busy: Busy) -> Result<Turn> {
+    let launched = launch(inner, &request, inner.first_attempt(&request)).await?;
+    let (events, receiver) = mpsc::channel(EVENTS);
+    let stop = inner.stop.child_token();
+    let run = Run { inner: Arc::clone(inner), request, events, stop: stop.clone(), busy };
+    // Its end is the reader's: it lives as long as its process runs and its events are read.
+    tokio::spawn(run.run(launched));
+    Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+}
+
+pub(super) fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
     stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
 }
 

@@ -112,7 +112,8 @@ impl Decoder {
 
     pub(super) fn back_to_model(&mut self, line: &[u8]) -> Option<()> {
         let said: Said<'_> = serde_json::from_slice(line).ok()?;
-        let blocks = blocks(said.message.content?).filter(|_| !said.is_synthetic);
+        // What the host said itself is no news, and comes whole, with its id.
+        let blocks = blocks(said.message.content?).filter(|_| !said.is_synthetic && !said.is_replay);
         let Some(blocks) = blocks else { return self.keep(line) };
         for block in blocks {
             match serde_json::from_str(block.get()) {

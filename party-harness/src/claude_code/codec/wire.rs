@@ -44,6 +44,8 @@ pub(super) struct Said<'a> {
     pub(super) message: Message<'a>,
     #[serde(default, rename = "isSynthetic")]
     pub(super) is_synthetic: bool,
+    #[serde(default, rename = "isReplay")]
+    pub(super) is_replay: bool,
 }
 
 #[derive(Debug, Deserialize)]
