@@ -10,6 +10,15 @@ use std::{fmt, sync::Arc};
 pub struct RawJson(Arc<str>);
 
 impl RawJson {
+    /// Of a text that is known to be JSON.
+    pub(crate) fn trusted(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn null() -> Self {
+        Self::trusted("null")
+    }
+
     /// The text.
     pub fn get(&self) -> &str {
         &self.0

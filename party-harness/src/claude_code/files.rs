@@ -1,11 +1,15 @@
 //! The adapter's files in a seat's folder.
 
 use super::{
-    identity::host,
+    identity,
     launch::{LaunchPlan, marker, scratch},
 };
-use crate::process::tree::{self, Process};
-use crate::{Error, ErrorKind, Recovery, Result, RuntimeSpec, TurnKey};
+use crate::process::{
+    lock::{self, Guard},
+    machine::{boot, host},
+    tree,
+};
+use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnKey};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -18,25 +22,46 @@ use std::{
 /// How long an orphan's processes may take to die of SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What a later process of the host must know of the last launch.
+/// What a later process of the host must know of the launches so far.
+///
+/// It is never synced. What a host that died on this boot wrote is there, synced or not; what was
+/// written on another boot may be lost, and is taken for no proof of anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Trace {
     host: String,
-    key: TurnKey,
+    boot: String,
+    /// The last launch on this boot.
+    #[serde(default)]
+    key: Option<TurnKey>,
     /// The number of the runtime session that the next launch goes on with.
     pub(super) n: u32,
-    /// The process and its start, while it runs.
+    /// There may have been launches before this boot.
     #[serde(default)]
-    process: Option<(i32, u64)>,
+    earlier: bool,
 }
 
 impl Trace {
-    pub(super) fn new(key: TurnKey, n: u32, process: Option<Process>) -> Self {
-        Self { host: host(), key, n, process: process.map(|process| (process.pid, process.start)) }
+    fn new(key: Option<TurnKey>, n: u32, earlier: bool) -> Self {
+        Self { host: host(), boot: boot().to_owned(), key, n, earlier }
     }
 
-    pub(super) fn read(spec: &RuntimeSpec) -> Option<Self> {
-        serde_json::from_slice(&fs::read(path(spec)).ok()?).ok()
+    /// A turn is launched, or has ended and leaves `n` to the next one.
+    pub(super) fn launched(key: TurnKey, n: u32) -> Self {
+        Self::new(Some(key), n, false)
+    }
+
+    /// The trace of a seat, made where there is none of this boot; and whether it was there.
+    pub(super) fn open(spec: &RuntimeSpec) -> Result<(Self, bool)> {
+        let found: Option<Self> =
+            fs::read(path(spec)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        match found {
+            Some(found) if found.is_of_this_boot() => Ok((found, true)),
+            found => {
+                let new = Self::new(None, found.as_ref().map_or(0, |found| found.n), found.is_some());
+                new.write(spec)?;
+                Ok((new, false))
+            }
+        }
     }
 
     pub(super) fn write(&self, spec: &RuntimeSpec) -> Result<()> {
@@ -44,21 +69,37 @@ impl Trace {
         put(&path(spec), &text)
     }
 
-    /// What became of the turn, as far as this trace tells.
-    pub(super) fn recovery(trace: Option<&Self>, turn: TurnKey) -> Recovery {
-        if trace.is_some_and(|trace| trace.key == turn) { Recovery::Unknown } else { Recovery::NotSeen }
+    /// Whether it proves that `turn` was not launched: all launches that could be it would show here.
+    pub(super) fn excludes(&self, turn: TurnKey) -> bool {
+        match self.key {
+            Some(last) => last.session == turn.session && last < turn,
+            None => !self.earlier,
+        }
+    }
+
+    fn is_of_this_boot(&self) -> bool {
+        !self.boot.is_empty() && (self.host.as_str(), self.boot.as_str()) == (&host(), boot())
     }
 }
 
 fn path(spec: &RuntimeSpec) -> PathBuf {
-    spec.folder.join("claude.pid")
+    spec.folder.join("claude-trace.json")
+}
+
+/// Takes the lock of a runtime session. It lies in the runtime's own home, which all hosts of the
+/// session share.
+pub(super) fn lock(spec: &RuntimeSpec, id: &str) -> Result<Guard> {
+    let home = match (spec.env.get("CLAUDE_CONFIG_DIR"), spec.env.get("HOME")) {
+        (Some(home), _) => spec.cwd.join(home),
+        (None, Some(home)) => spec.cwd.join(home).join(".claude"),
+        (None, None) => spec.folder.clone(),
+    };
+    lock::take(home.join("party/locks").join(format!("{}.lock", identity::file_name(id))), id, &marker(spec))
 }
 
 /// Ends whatever an earlier process of the host left running for this seat.
 pub(super) fn end_orphan(spec: &RuntimeSpec) -> Result<()> {
-    let trace = Trace::read(spec).filter(|trace| trace.host == host());
-    let root = trace.and_then(|trace| trace.process).map(|(pid, start)| Process { pid, start });
-    if tree::kill(root.filter(|root| root.is_alive()), &marker(spec), PATIENCE) {
+    if tree::kill(&[], &marker(spec), PATIENCE) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Io, format!("an earlier claude of the agent `{}` cannot be ended", spec.agent)))

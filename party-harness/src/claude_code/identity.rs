@@ -1,6 +1,6 @@
 //! Names that are derived, so that a crash loses none of them.
 
-use crate::{ResumeToken, RuntimeSpec, TurnKey};
+use crate::{ResumeToken, RuntimeSpec, TurnKey, process::machine::host};
 use party_core::{TurnId, Usd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -53,10 +53,6 @@ impl Place {
     }
 }
 
-pub(super) fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
-
 /// The id of the seat's runtime session number `n`; the CLI takes a UUID of version 8.
 pub(super) fn session_id(spec: &RuntimeSpec, n: u32) -> String {
     derive(b"session", spec, &n.to_be_bytes())
@@ -71,6 +67,18 @@ pub(super) fn message_id(spec: &RuntimeSpec, turn: TurnId) -> String {
 pub(super) fn further_id(spec: &RuntimeSpec, key: TurnKey, n: u32) -> String {
     let parts = [&key.turn.0.0.to_be_bytes()[..], &key.attempt.to_be_bytes(), &n.to_be_bytes()];
     derive(b"further", spec, &parts.concat())
+}
+
+/// A session's id as a file's name. The runtime chose it, so it may hold anything.
+pub(super) fn file_name(id: &str) -> String {
+    let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    if is_plain && (1..=64).contains(&id.len()) {
+        return id.to_owned();
+    }
+    Sha256::digest(id).iter().fold(String::from("x"), |mut name, byte| {
+        let _ = write!(name, "{byte:02x}");
+        name
+    })
 }
 
 fn derive(kind: &[u8], spec: &RuntimeSpec, part: &[u8]) -> String {

@@ -39,6 +39,14 @@ pub(super) enum Start {
     Resume(String),
 }
 
+impl Start {
+    /// The runtime session's id.
+    pub(super) fn id(&self) -> &str {
+        let (Self::Fresh(id) | Self::Resume(id)) = self;
+        id
+    }
+}
+
 /// What the model is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Message {

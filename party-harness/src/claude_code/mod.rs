@@ -28,7 +28,7 @@ use crate::{
     RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
-use session::{ClaudeSession, Inner, Setup};
+use session::{ClaudeSession, Inner, Setup, blocking};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -165,10 +165,7 @@ impl Harness for ClaudeCode {
 
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
         let setup = self.setup.clone();
-        let opening = tokio::task::spawn_blocking(move || Inner::open(setup, spec, tools));
-        let inner =
-            opening.await.map_err(|error| Error::new(ErrorKind::Io, "opening failed").with_source(error))?;
-        let inner = Arc::new(inner?);
+        let inner = Arc::new(blocking(move || Inner::open(setup, spec, tools)).await?);
         self.sessions();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
         Ok(Arc::new(ClaudeSession::new(inner)))

@@ -6,9 +6,9 @@ use super::{
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
     launch::{self, LaunchPlan, marker},
-    session::{Busy, Inner},
+    session::{Busy, Inner, blocking},
 };
-use crate::process::{Patience, Pipes, Running, Start, code_and_signal, drain, ladder, write_all};
+use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
 use crate::{Result, TurnEvent, TurnKey, TurnRequest};
 use std::{
     process::ExitStatus,
@@ -32,6 +32,7 @@ pub(super) struct Started {
     pub(super) running: Running,
     pub(super) token: TaskTrackerToken,
     pub(super) pipes: Pipes,
+    pub(super) stdin: Vec<u8>,
 }
 
 /// A started process with all that it needs.
@@ -39,7 +40,6 @@ pub(super) struct Started {
 pub(super) struct Launched {
     attempt: Attempt,
     started: Started,
-    stdin: Vec<u8>,
     decoder: Decoder,
 }
 
@@ -67,19 +67,21 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
     let message = attempt.message(spec, request).await?;
     let plan = LaunchPlan::new(inner.setup.program.clone(), spec, request, &attempt.start, &message)?;
     let required = launch::required(request)?;
-    let started = start(inner, request.key, attempt.n, &plan).await?;
+    let started = start(inner, plan, request.key, &attempt).await?;
     let decoder = Decoder::with(required, attempt.carried).line_limit(inner.setup.line_limit);
-    Ok(Launched { attempt, started, stdin: plan.stdin, decoder })
+    Ok(Launched { attempt, started, decoder })
 }
 
-/// Writes what a launch reads, starts it, and leaves a trace of it.
-pub(super) async fn start(inner: &Inner, key: TurnKey, n: u32, plan: &LaunchPlan) -> Result<Started> {
-    let spec = &inner.spec;
+/// Starts what is planned, with all that it reads.
+pub(super) async fn start(
+    inner: &Inner,
+    plan: LaunchPlan,
+    key: TurnKey,
+    attempt: &Attempt,
+) -> Result<Started> {
     tracing::debug!(?plan, "claude is launched");
-    files::prepare(spec, plan)?;
-    // Written before, so that a crash in between does not make the turn unseen.
-    Trace::new(key, n, None).write(spec)?;
     let token = inner.process_token()?;
+    let (plan, lock) = prepare(inner, plan, key, attempt).await?;
     let start = Start {
         name: "claude",
         install: INSTALL,
@@ -87,11 +89,32 @@ pub(super) async fn start(inner: &Inner, key: TurnKey, n: u32, plan: &LaunchPlan
         args: &plan.args,
         env: &plan.env,
         cwd: &plan.cwd,
-        marker: &marker(spec),
+        marker: &marker(&inner.spec),
     };
-    let (running, pipes) = Running::start(&start).await?;
-    Trace::new(key, n, running.process()).write(spec)?;
-    Ok(Started { running, token, pipes })
+    let (running, pipes) = Running::start(&start, Some(lock)).await?;
+    Ok(Started { running, token, pipes, stdin: plan.stdin })
+}
+
+/// Takes the session's lock and writes the files of the launch. Its trace is among them: a crash from
+/// here on does not make the turn unseen.
+async fn prepare(
+    inner: &Inner,
+    plan: LaunchPlan,
+    key: TurnKey,
+    attempt: &Attempt,
+) -> Result<(LaunchPlan, Guard)> {
+    let (spec, id) = (Arc::clone(&inner.spec), attempt.start.id().to_owned());
+    let trace = Trace::launched(key, attempt.n);
+    let written = trace.clone();
+    let prepare = move || {
+        let lock = files::lock(&spec, &id)?;
+        files::prepare(&spec, &plan)?;
+        written.write(&spec)?;
+        Ok((plan, lock))
+    };
+    let prepared = blocking(prepare).await?;
+    inner.traced(trace);
+    Ok(prepared)
 }
 
 impl Run {
@@ -108,17 +131,15 @@ impl Run {
                 Err(error) => break self.inner.ended(&next, not_started(&error)),
             }
         };
-        if let Err(error) = Trace::new(self.request.key, n, None).write(&self.inner.spec) {
-            tracing::warn!(%error, "the end of a turn is not noted");
-        }
+        self.inner.note_end(self.request.key, n).await;
         drop(self.busy);
         let _ = self.events.send(TurnEvent::Ended(end)).await;
     }
 
     /// One process, from its first byte to the last of its children.
     async fn one(&self, launched: Launched) -> Verdict {
-        let Launched { attempt, started, stdin, decoder } = launched;
-        let Started { mut running, token, pipes } = started;
+        let Launched { attempt, started, decoder } = launched;
+        let Started { mut running, token, pipes, stdin } = started;
         let (progress, seen) = watch::channel(Progress::Working);
         let [gone, read, heard] = std::array::from_fn(|_| CancellationToken::new());
         let tail = Mutex::new(Vec::new());
@@ -130,13 +151,16 @@ impl Run {
         let watch = async {
             let (exit, interrupted) = self.watch(&mut running, seen).await;
             let (code, signal) = code_and_signal(&exit);
-            if signal.is_some() || interrupted {
-                running.sweep().await;
-            } else {
+            let at_end = || timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) });
+            let in_order = signal.is_none() && !interrupted;
+            // Without tools of its own it starts nothing, and who still holds its pipes was left behind.
+            if in_order && self.request.own_tools.is_empty() && at_end().await.is_ok() {
                 running.gone();
+            } else {
+                running.sweep().await;
             }
             drop(token);
-            let _ = timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) }).await;
+            let _ = at_end().await;
             gone.cancel();
             Exit { code, signal, stderr: String::new(), interrupted }
         };
@@ -173,6 +197,14 @@ impl Run {
                 () = gone.cancelled() => 0,
             };
             if read == 0 {
+                // Nothing more can come: what does not exit now is ended.
+                progress.send_if_modified(|progress| {
+                    let is_working = matches!(progress, Progress::Working);
+                    if is_working {
+                        *progress = Progress::Done(Instant::now());
+                    }
+                    is_working
+                });
                 return decoder;
             }
             let events = decoder.feed(&buffer[..read]);
@@ -204,7 +236,7 @@ impl Run {
         running: &mut Running,
         mut seen: watch::Receiver<Progress>,
     ) -> (std::io::Result<ExitStatus>, bool) {
-        let Patience { rung, exit: patience } = self.inner.setup.patience;
+        let patience = self.inner.setup.patience.exit;
         loop {
             let progress = *seen.borrow_and_update();
             let stuck = async {
@@ -214,17 +246,26 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
-                running.kill();
-                return (running.wait().await, false);
+                return (running.kill().await, false);
             }
             tokio::select! {
                 exit = running.wait() => return (exit, false),
-                () = self.stop.cancelled() => return (ladder(running, rung).await, true),
-                () = self.events.closed() => return (ladder(running, rung).await, true),
-                () = stuck => return (ladder(running, rung).await, false),
+                () = self.stop.cancelled() => return (self.stop(running).await, true),
+                () = self.events.closed() => return (self.stop(running).await, true),
+                () = stuck => return (self.stop(running).await, false),
                 Ok(()) = seen.changed() => {}
             }
         }
+    }
+
+    /// Ends the process in order, until there is no more time for that.
+    async fn stop(&self, running: &mut Running) -> std::io::Result<ExitStatus> {
+        tokio::select! {
+            biased;
+            () = self.inner.kill.cancelled() => {}
+            exit = ladder(running, self.inner.setup.patience.rung) => return exit,
+        }
+        running.kill().await
     }
 }
 
@@ -234,6 +275,7 @@ pub(super) fn not_started(error: &crate::Error) -> Verdict {
         status: Status::NotStarted,
         text: None,
         reason: Some(error.to_string()),
+        failure: Some(party_core::Failure::NotStarted),
         session: None,
         usage: party_core::Usage::default(),
         cost: party_core::Cost::Reported(party_core::Usd::ZERO),

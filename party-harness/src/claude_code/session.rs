@@ -43,15 +43,14 @@ pub(super) struct Setup {
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) setup: Setup,
-    pub(super) spec: RuntimeSpec,
+    pub(super) spec: Arc<RuntimeSpec>,
     pub(super) tools: Arc<dyn ToolPort>,
     pub(super) place: Place,
     resumed: bool,
     state: Mutex<State>,
-    /// The session is closed.
     pub(super) stop: CancellationToken,
-    /// What runs is not waited for.
-    pub(super) now: CancellationToken,
+    /// There is no time to end anything in order.
+    pub(super) kill: CancellationToken,
     processes: TaskTracker,
 }
 
@@ -61,21 +60,65 @@ struct State {
     /// The number of the runtime session, of the next one where there is no token.
     n: u32,
     busy: bool,
+    /// What the seat's file says of its launches, and whether it can tell of those before.
+    trace: Trace,
+    proves: bool,
 }
 
 impl Inner {
     pub(super) fn open(setup: Setup, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Self> {
         files::end_orphan(&spec)?;
-        let (place, trace) = (Place::of(&spec), Trace::read(&spec));
+        let (place, (trace, proves)) = (Place::of(&spec), Trace::open(&spec)?);
         let given = spec.resume.as_ref().and_then(Token::read);
         let next = given.as_ref().map_or(0, |token| token.n + 1);
         let token = given.filter(|token| token.place == place);
         let resumed = token.is_some();
-        let n = token.as_ref().map_or(next, |token| token.n).max(trace.as_ref().map_or(0, |trace| trace.n));
-        let state = Mutex::new(State { token, n, busy: false });
-        let [stop, now] = std::array::from_fn(|_| CancellationToken::new());
-        let processes = TaskTracker::new();
-        Ok(Self { setup, spec, tools, place, resumed, state, stop, now, processes })
+        let n = token.as_ref().map_or(next, |token| token.n).max(trace.n);
+        let state = Mutex::new(State { token, n, busy: false, trace, proves });
+        let (stop, kill, processes) = Default::default();
+        let spec = Arc::new(spec);
+        Ok(Self { setup, spec, tools, place, resumed, state, stop, kill, processes })
+    }
+
+    /// The seat's file says so now.
+    pub(super) fn traced(&self, trace: Trace) {
+        let mut state = self.state();
+        (state.trace, state.proves) = (trace, true);
+    }
+
+    /// Writes down the last turn and the number of its runtime session, or of the next one.
+    pub(super) async fn trace(&self, key: TurnKey, n: u32) -> Result<()> {
+        let (spec, trace) = (Arc::clone(&self.spec), Trace::launched(key, n));
+        if self.state().trace == trace {
+            return Ok(());
+        }
+        let written = trace.clone();
+        blocking(move || written.write(&spec)).await?;
+        self.traced(trace);
+        Ok(())
+    }
+
+    /// Writes down the number that the next runtime session goes by, where the launch did not.
+    pub(super) async fn note_end(&self, key: TurnKey, n: u32) {
+        if let Err(error) = self.trace(key, n).await {
+            tracing::warn!(%error, "the end of a turn is not noted");
+        }
+    }
+
+    /// What became of a turn of an earlier host, as far as the seat's file tells. Where that cannot
+    /// tell, the turn counts as launched from now on, whoever asks again.
+    fn recovery(&self, turn: TurnKey) -> Result<Recovery> {
+        let state = self.state();
+        match (state.proves, state.trace.excludes(turn)) {
+            (true, true) => return Ok(Recovery::NotSeen),
+            (true, false) => return Ok(Recovery::Unknown),
+            (false, _) => {}
+        }
+        let trace = Trace::launched(turn, state.n);
+        drop(state);
+        trace.write(&self.spec)?;
+        self.traced(trace);
+        Ok(Recovery::Unknown)
     }
 
     /// The first launch of a turn.
@@ -99,11 +142,11 @@ impl Inner {
         self.remember(token.clone(), n);
         let end = TurnEnd {
             outcome: verdict.status.outcome(),
-            text: verdict.text.map(Into::into),
+            text: verdict.text,
             usage: verdict.usage,
             cost: verdict.cost,
             reason: verdict.reason,
-            failure: None,
+            failure: verdict.failure,
             sent: attempt.sent(),
             token: token.as_ref().map(Token::write),
         };
@@ -117,8 +160,8 @@ impl Inner {
 
     /// Ends what runs, and waits until all of it is gone.
     pub(super) async fn end(&self, how: Close) {
-        if how == Close::Now {
-            self.now.cancel();
+        if matches!(how, Close::Now) {
+            self.kill.cancel();
         }
         self.stop.cancel();
         self.processes.close();
@@ -209,13 +252,15 @@ impl RuntimeSession for ClaudeSession {
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
         let busy = Busy::take(&self.inner)?;
-        // What a persistent process of this very session runs is no orphan; older ones ended on opening.
-        if matches!(self.transport, Transport::PerTurn) {
-            files::end_orphan(&self.inner.spec)?;
-        }
-        let recovery = Trace::recovery(Trace::read(&self.inner.spec).as_ref(), turn);
-        drop(busy);
-        Ok(recovery)
+        // A persistent process of this very session is no orphan; others were ended on opening.
+        let may_be_orphaned = matches!(self.transport, Transport::PerTurn);
+        blocking(move || {
+            if may_be_orphaned {
+                files::end_orphan(&busy.0.spec)?;
+            }
+            busy.0.recovery(turn)
+        })
+        .await
     }
 
     async fn close(&self, how: Close) -> Result<()> {
@@ -232,6 +277,14 @@ async fn per_turn(inner: &Arc<Inner>, request: TurnRequest, busy: Busy) -> Resul
     // Its end is the reader's: it lives as long as its process runs and its events are read.
     tokio::spawn(run.run(launched));
     Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+}
+
+/// Does what may block where nobody minds.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error| Error::new(ErrorKind::Io, "the work was given up").with_source(error);
+    tokio::task::spawn_blocking(work).await.map_err(|error: tokio::task::JoinError| failed(error))?
 }
 
 pub(super) fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {

@@ -37,6 +37,7 @@ impl Process {
 }
 
 struct Stat {
+    name: String,
     parent: i32,
     state: char,
     start: u64,
@@ -45,22 +46,29 @@ struct Stat {
 /// The command's name may hold anything, so fields are counted behind its closing parenthesis.
 fn stat(pid: i32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let (before, after) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
     Some(Stat {
+        name: before.split_once('(')?.1.to_owned(),
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
         start: fields.get(19)?.parse().ok()?,
     })
 }
 
-/// What is alive of a seat: `root` and all below it, and whatever carries the seat's variable.
-pub(crate) fn living(root: Option<Process>, marker: &(String, String)) -> Vec<Process> {
+/// The name of what a process executes, and whether it is dead and waits to be reaped.
+pub(crate) fn name(pid: i32) -> Option<(String, bool)> {
+    stat(pid).map(|stat| (stat.name, matches!(stat.state, 'Z' | 'X')))
+}
+
+/// What is alive of a seat: `roots` and all below them, and whatever carries the seat's variable.
+pub(crate) fn living(roots: &[Process], marker: &(String, String)) -> Vec<Process> {
     let all: Vec<(Process, i32)> = pids()
         .filter_map(|pid| stat(pid).map(|stat| (Process { pid, start: stat.start }, stat.parent)))
         .collect();
     let mut found: BTreeSet<Process> =
         all.iter().map(|(process, _)| *process).filter(|process| carries(process.pid, marker)).collect();
-    found.extend(root);
+    found.extend(roots.iter().filter(|root| root.is_alive()));
     loop {
         let pids: BTreeSet<i32> = found.iter().map(|process| process.pid).collect();
         let before = found.len();
@@ -74,10 +82,10 @@ pub(crate) fn living(root: Option<Process>, marker: &(String, String)) -> Vec<Pr
 }
 
 /// Kills all that is alive of a seat, until nothing is; gives up after `patience`.
-pub(crate) fn kill(root: Option<Process>, marker: &(String, String), patience: Duration) -> bool {
+pub(crate) fn kill(roots: &[Process], marker: &(String, String), patience: Duration) -> bool {
     let end = Instant::now() + patience;
     loop {
-        let living = living(root, marker);
+        let living = living(roots, marker);
         living.iter().for_each(|process| process.signal(Signal::KILL));
         match (living.is_empty(), Instant::now() < end) {
             (true, _) => return true,

@@ -54,6 +54,7 @@ pub(crate) fn turn(offset: u64) -> TurnId {
 #[derive(Debug)]
 pub(crate) struct Bench {
     root: PathBuf,
+    seat: &'static str,
     _temporary: Option<tempfile::TempDir>,
     harness: ClaudeCode,
     env: BTreeMap<String, String>,
@@ -92,13 +93,33 @@ impl Bench {
             BTreeMap::from([("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
         let harness =
             ClaudeCode::new(program).stop_patience(patience).exit_patience(patience).env(env.clone());
-        Self { root, _temporary: None, harness, env }
+        Self { root, seat: "seat", _temporary: None, harness, env }
     }
 
-    pub(crate) fn env(mut self, env: Vec<(String, String)>) -> Self {
+    pub(crate) fn env(mut self, env: impl IntoIterator<Item = (String, String)>) -> Self {
         self.env.extend(env);
         self.harness = self.harness.env(self.env.clone());
         self
+    }
+
+    /// How long each step of a process's end may take.
+    pub(crate) fn patience(mut self, each: Duration) -> Self {
+        self.harness = self.harness.stop_patience(each).exit_patience(each);
+        self
+    }
+
+    /// Another host of the same session, with a folder of its own for the seat.
+    pub(crate) fn elsewhere(&self) -> Self {
+        let mut other = Self::at(self.root.clone());
+        other.seat = "seat-elsewhere";
+        fs::create_dir_all(other.seat()).unwrap();
+        other
+    }
+
+    /// The locks of runtime sessions that there are.
+    pub(crate) fn locks(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.home().join(".claude/party/locks")).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -110,7 +131,7 @@ impl Bench {
     }
 
     pub(crate) fn seat(&self) -> PathBuf {
-        self.root.join("seat")
+        self.root.join(self.seat)
     }
 
     pub(crate) fn spec(&self, resume: Option<ResumeToken>) -> RuntimeSpec {

@@ -1,9 +1,10 @@
 //! What a turn used and cost, from what the CLI says of it.
 
-use super::wire::Outcome;
+use super::{
+    seen::{Kind, Seen},
+    wire::Outcome,
+};
 use party_core::{Usage, Usd};
-use serde_json::Value;
-use std::collections::BTreeSet;
 
 /// The last version that was seen to count its total per process. Later ones count it over all
 /// turns of a session.
@@ -17,7 +18,9 @@ pub(super) struct Bill {
     total: Option<Usd>,
     cost: Usd,
     usage: Usage,
-    messages: BTreeSet<String>,
+    /// Lines of one message come close together, those of sub-agents between them.
+    messages: Seen,
+    steps: u64,
     rounds: u64,
 }
 
@@ -39,34 +42,30 @@ impl Bill {
 
     /// A message of the model, sub-agents included: one step each.
     pub(super) fn message(&mut self, id: &str) {
-        self.messages.insert(id.to_owned());
+        self.steps += u64::from(self.messages.insert(Kind::Message, id));
     }
 
     pub(super) fn result(&mut self, outcome: &Outcome) {
-        let total = dollars(&outcome.total_cost_usd);
-        match &outcome.model_usage_since_last_result {
-            Some(models) => {
-                self.cost = models
-                    .values()
-                    .filter_map(|model| dollars(&model["costUSD"]))
-                    .sum::<Usd>()
-                    .saturating_add(self.cost);
-                models.values().for_each(|model| self.usage.add(&model_usage(model)));
+        match &outcome.since_last {
+            Some((cost, usage)) => {
+                self.cost = self.cost.saturating_add(*cost);
+                self.usage.add(usage);
             }
             None => {
-                let total = total.unwrap_or_default();
+                let total = outcome.total.unwrap_or_default();
                 self.cost = self.cost.saturating_add(total.saturating_sub(self.before(total)));
-                self.usage.add(&main_usage(&outcome.usage));
+                self.usage.add(&outcome.usage);
             }
         }
-        self.total = total.or(self.total);
-        self.rounds += outcome.num_turns.as_u64().unwrap_or(0);
+        self.total = outcome.total.or(self.total);
+        self.rounds = self.rounds.saturating_add(outcome.rounds.unwrap_or(0));
     }
 
-    /// What `total` held before this result. A total that is smaller than what was carried began anew.
+    /// What `total` held before this result. A total that is smaller than the last one began anew.
     fn before(&self, total: Usd) -> Usd {
-        let carried = if self.per_process || total < self.carried { Usd::ZERO } else { self.carried };
-        self.total.unwrap_or(carried)
+        let carried = if self.per_process { Usd::ZERO } else { self.carried };
+        let before = self.total.unwrap_or(carried);
+        if total < before { Usd::ZERO } else { before }
     }
 
     /// The session's total, to carry to its next turn.
@@ -79,39 +78,21 @@ impl Bill {
     }
 
     pub(super) fn usage(&self) -> Usage {
-        let steps = if self.messages.is_empty() { self.rounds } else { self.messages.len() as u64 };
+        let steps = if self.steps == 0 { self.rounds } else { self.steps };
         let mut usage = self.usage;
         usage.steps = steps;
         usage
     }
 }
 
-fn dollars(value: &Value) -> Option<Usd> {
-    value.as_f64().and_then(Usd::from_dollars)
-}
-
-fn model_usage(model: &Value) -> Usage {
-    counts(model, ["inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"])
-}
-
-fn main_usage(usage: &Value) -> Usage {
-    counts(usage, ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"])
-}
-
-fn counts(value: &Value, names: [&str; 4]) -> Usage {
-    let mut usage = Usage::default();
-    [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens] =
-        names.map(|name| value.get(name).and_then(Value::as_u64).unwrap_or(0));
-    usage
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::claude_code::codec::view::Json;
+    use serde_json::{Value, json};
 
     fn outcome(line: Value) -> Outcome {
-        serde_json::from_value(line).unwrap()
+        Outcome::read(Json::checked(&line.to_string()).unwrap(), None).unwrap()
     }
 
     fn cost(version: &str, carried: u64, totals: &[f64]) -> u64 {

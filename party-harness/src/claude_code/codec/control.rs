@@ -1,9 +1,7 @@
 //! The control protocol: what the CLI asks its host in the middle of a turn, and how it answers.
 
-use super::{Decoded, Decoder, seen::Kind};
+use super::{Decoded, Decoder, read::Read, seen::Kind, view::Json};
 use crate::RawJson;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 /// A line of the control protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,92 +62,57 @@ pub enum ControlRequest {
     },
 }
 
-#[derive(Deserialize)]
-struct Asking<'a> {
-    request_id: String,
-    #[serde(borrow)]
-    request: Question<'a>,
-}
-
-#[derive(Deserialize)]
-struct Question<'a> {
-    subtype: String,
-    #[serde(default)]
-    tool_name: Option<String>,
-    #[serde(default)]
-    tool_use_id: Option<String>,
-    #[serde(default)]
-    server_name: Option<String>,
-    #[serde(default)]
-    callback_id: Option<String>,
-    #[serde(default, borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    message: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Answering<'a> {
-    #[serde(borrow)]
-    response: Reply<'a>,
-}
-
-#[derive(Deserialize)]
-struct Reply<'a> {
-    request_id: String,
-    subtype: String,
-    #[serde(default, borrow)]
-    response: Option<&'a RawValue>,
-    #[serde(default)]
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Withdrawing {
-    request_id: String,
-}
-
 impl Decoder {
-    pub(super) fn asked(&mut self, line: &[u8]) -> Option<()> {
-        let Asking { request_id: id, request } = serde_json::from_slice(line).ok()?;
-        let null = || RawJson::from(serde_json::Value::Null);
-        let input = || request.input.map_or_else(null, RawJson::from);
-        let what = match (request.subtype.as_str(), &request) {
-            ("can_use_tool", Question { tool_name: Some(tool), tool_use_id, .. }) => {
-                ControlRequest::CanUseTool { tool: tool.clone(), input: input(), call: tool_use_id.clone() }
-            }
-            ("mcp_message", Question { server_name: Some(server), message: Some(message), .. }) => {
-                ControlRequest::Mcp { server: server.clone(), message: (*message).into() }
-            }
-            ("hook_callback", Question { callback_id: Some(callback), .. }) => {
-                ControlRequest::Hook { callback: callback.clone(), input: input() }
-            }
-            (subtype, _) => ControlRequest::Unknown { subtype: subtype.to_owned() },
-        };
-        if self.lines.insert(Kind::Asked, &id) {
-            self.out.push(Decoded::Control(Control::Asked { id, what }));
-        }
-        Some(())
+    pub(super) fn asked(&mut self, line: Json<'_>) -> Option<Read> {
+        let id = line.field("request_id")?.string()?;
+        let what = request(line.field("request")?)?;
+        self.control(Kind::Asked, Control::Asked { id, what })
     }
 
-    pub(super) fn answered(&mut self, line: &[u8]) -> Option<()> {
-        let Answering { response: reply } = serde_json::from_slice(line).ok()?;
-        let null = || RawJson::from(serde_json::Value::Null);
-        let answer = match reply.subtype.as_str() {
-            "success" => Ok(reply.response.map_or_else(null, RawJson::from)),
-            subtype => Err(reply.error.unwrap_or_else(|| subtype.to_owned())),
+    pub(super) fn answered(&mut self, line: Json<'_>) -> Option<Read> {
+        let reply = line.field("response")?;
+        let id = reply.field("request_id")?.string()?;
+        let subtype = reply.field("subtype")?.string()?;
+        let answer = match subtype.as_str() {
+            "success" => Ok(reply.field("response").map_or_else(RawJson::null, RawJson::from)),
+            _ => Err(reply.field("error").and_then(Json::string).unwrap_or(subtype)),
         };
-        if self.lines.insert(Kind::Answered, &reply.request_id) {
-            self.out.push(Decoded::Control(Control::Answered { id: reply.request_id, answer }));
-        }
-        Some(())
+        self.control(Kind::Answered, Control::Answered { id, answer })
     }
 
-    pub(super) fn withdrawn(&mut self, line: &[u8]) -> Option<()> {
-        let Withdrawing { request_id: id } = serde_json::from_slice(line).ok()?;
-        if self.lines.insert(Kind::Withdrawn, &id) {
-            self.out.push(Decoded::Control(Control::Withdrawn { id }));
-        }
-        Some(())
+    pub(super) fn withdrawn(&mut self, line: Json<'_>) -> Option<Read> {
+        let id = line.field("request_id")?.string()?;
+        self.control(Kind::Withdrawn, Control::Withdrawn { id })
     }
+
+    fn control(&mut self, kind: Kind, control: Control) -> Option<Read> {
+        let (Control::Asked { id, .. } | Control::Answered { id, .. } | Control::Withdrawn { id }) = &control;
+        if self.lines.insert(kind, id) {
+            self.out.push(Decoded::Control(control));
+        }
+        Some(Read::Handled)
+    }
+}
+
+/// `None` where it has no subtype; one that does not fit its subtype is unknown.
+fn request(request: Json<'_>) -> Option<ControlRequest> {
+    let subtype = request.field("subtype")?.string()?;
+    let string = |name| request.field(name).and_then(Json::string);
+    let raw = |name| request.field(name).map(RawJson::from);
+    let input = || raw("input").unwrap_or_else(RawJson::null);
+    let known = match subtype.as_str() {
+        "can_use_tool" => string("tool_name").map(|tool| ControlRequest::CanUseTool {
+            tool,
+            input: input(),
+            call: string("tool_use_id"),
+        }),
+        "mcp_message" => string("server_name")
+            .zip(raw("message"))
+            .map(|(server, message)| ControlRequest::Mcp { server, message }),
+        "hook_callback" => {
+            string("callback_id").map(|callback| ControlRequest::Hook { callback, input: input() })
+        }
+        _ => None,
+    };
+    Some(known.unwrap_or(ControlRequest::Unknown { subtype }))
 }

@@ -1,15 +1,21 @@
 //! Cuts a byte stream into lines.
 
+use memchr::memchr;
+use std::borrow::Cow;
+
+/// From here on a line's buffer grows by a quarter, not by the double.
+const LARGE: usize = 1 << 20;
+
 /// A line as it came, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
-    Line(Vec<u8>),
+pub(super) enum Frame<'a> {
+    Line(Cow<'a, [u8]>),
     /// A line over the limit, of which only the length is known.
     TooLong(usize),
 }
 
 /// Cuts on `\n` and nothing else: the CLI writes U+2028 unescaped.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Framer {
     limit: usize,
     line: Vec<u8>,
@@ -21,37 +27,45 @@ impl Framer {
         Self { limit, line: Vec::new(), skipped: 0 }
     }
 
-    /// Takes bytes and hands out the lines that they end.
-    pub(super) fn feed(&mut self, mut chunk: &[u8], mut each: impl FnMut(Frame)) {
-        while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
-            self.push(&chunk[..end]);
-            self.cut().into_iter().for_each(&mut each);
-            chunk = &chunk[end + 1..];
+    /// Takes bytes off `chunk`: the next line that they end, of those that are not empty.
+    pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Frame<'a>> {
+        while let Some(end) = memchr(b'\n', chunk) {
+            let (line, rest) = (&chunk[..end], &chunk[end + 1..]);
+            *chunk = rest;
+            let is_whole = self.line.is_empty() && self.skipped == 0 && line.len() <= self.limit;
+            if is_whole && !line.is_empty() {
+                return Some(Frame::Line(Cow::Borrowed(line)));
+            }
+            self.push(line);
+            if let Some(frame) = self.finish() {
+                return Some(frame);
+            }
         }
-        self.push(chunk);
+        self.push(std::mem::take(chunk));
+        None
     }
 
     /// What stands behind the last line end.
-    pub(super) fn finish(&mut self) -> Option<Frame> {
-        self.cut()
-    }
-
-    fn push(&mut self, bytes: &[u8]) {
-        if self.skipped > 0 || self.line.len() + bytes.len() > self.limit {
-            self.skipped += self.line.len() + bytes.len();
-            self.line = Vec::new();
-        } else {
-            self.line.extend_from_slice(bytes);
-        }
-    }
-
-    fn cut(&mut self) -> Option<Frame> {
+    pub(super) fn finish(&mut self) -> Option<Frame<'static>> {
         let (line, skipped) = (std::mem::take(&mut self.line), std::mem::take(&mut self.skipped));
         match (line.is_empty(), skipped) {
             (true, 0) => None,
-            (_, 0) => Some(Frame::Line(line)),
+            (_, 0) => Some(Frame::Line(Cow::Owned(line))),
             (_, skipped) => Some(Frame::TooLong(skipped)),
         }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let length = self.line.len() + bytes.len();
+        if self.skipped > 0 || length > self.limit {
+            self.skipped += length;
+            self.line = Vec::new();
+            return;
+        }
+        if length > LARGE && length > self.line.capacity() {
+            self.line.reserve_exact(bytes.len() + self.line.len() / 4);
+        }
+        self.line.extend_from_slice(bytes);
     }
 }
 
@@ -59,26 +73,41 @@ impl Framer {
 mod tests {
     use super::*;
 
-    fn frames(limit: usize, chunks: &[&str]) -> Vec<Frame> {
+    fn frames<'a>(limit: usize, chunks: &[&'a str]) -> Vec<Frame<'a>> {
         let mut framer = Framer::new(limit);
         let mut frames = Vec::new();
         for chunk in chunks {
-            framer.feed(chunk.as_bytes(), |frame| frames.push(frame));
+            let mut chunk = chunk.as_bytes();
+            frames.extend(std::iter::from_fn(|| framer.next(&mut chunk)));
         }
         frames.extend(framer.finish());
         frames
     }
 
+    fn line(text: &str) -> Frame<'_> {
+        Frame::Line(Cow::Borrowed(text.as_bytes()))
+    }
+
     #[test]
     fn only_a_line_feed_ends_a_line() {
-        let line = |text: &str| Frame::Line(text.as_bytes().to_vec());
-        assert_eq!(frames(99, &["a\u{2028}b\r", "c\n\n", "d"]), [line("a\u{2028}b\rc"), line("d")]);
+        let read = frames(99, &["a\u{2028}b\r", "c\n\n", "\nd\ne"]);
+        assert_eq!(read, [line("a\u{2028}b\rc"), line("d"), line("e")]);
+        let borrowed = |frame: &Frame<'_>| matches!(frame, Frame::Line(Cow::Borrowed(_)));
+        assert_eq!(read.iter().map(borrowed).collect::<Vec<_>>(), [false, true, false]);
     }
 
     #[test]
     fn an_over_long_line_is_dropped_and_reading_goes_on() {
-        let line = |text: &str| Frame::Line(text.as_bytes().to_vec());
         let expected = [line("1234"), Frame::TooLong(5), Frame::TooLong(12), line("ok")];
         assert_eq!(frames(4, &["1234\n12345\n123", "456789", "012\nok\n"]), expected);
+    }
+
+    #[test]
+    fn a_large_line_is_not_given_twice_its_room() {
+        let mut framer = Framer::new(64 << 20);
+        for _ in 0..(9 << 20) / (64 << 10) {
+            assert_eq!(framer.next(&mut [b'x'; 64 << 10].as_slice()), None);
+        }
+        assert!(framer.line.capacity() <= (9 << 20) / 4 * 5 + (64 << 10), "{}", framer.line.capacity());
     }
 }

@@ -1,23 +1,41 @@
 //! What the CLI writes, as events: pure, and the same however the bytes were cut or repeated.
+//!
+//! ```text
+//! bytes ── frame ──> lines ── view, unescape ──> wire (what is read of a line) ── read ──> events
+//!                                                                            └─ bill, verdict ──> end
+//! ```
+//!
+//! A line is checked once, by serde_json; what is read of it is found in its text, and a line that
+//! is only handed on is copied once.
 
+mod answer;
 mod bill;
 mod control;
+mod failure;
 mod frame;
+mod poison;
 mod read;
+mod said;
 mod seen;
+mod tasks;
+mod turn;
+mod unescape;
 mod verdict;
+mod view;
 mod wire;
 
 pub use control::{Control, ControlRequest};
+pub(super) use poison::Required;
 pub use verdict::{Exit, Status, Verdict};
 
 use crate::TurnEvent;
+use answer::Answer;
 use bill::Bill;
 use frame::{Frame, Framer};
 use party_core::Usd;
-use seen::{Kind, Seen};
-use serde_json::json;
-use wire::{Head, Outcome};
+use seen::Seen;
+use tasks::Tasks;
+use wire::Outcome;
 
 /// How long a line may be by default.
 const LINE_LIMIT: usize = 64 << 20;
@@ -26,7 +44,8 @@ const LINE_LIMIT: usize = 64 << 20;
 #[derive(Debug, Clone, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "whoever reads one handles both")]
 pub enum Decoded {
-    /// The name of the runtime's session; said once, when its first turn begins.
+    /// The name of the runtime's session: said when its first turn begins, and again where the
+    /// process goes on in another session.
     Session(String),
     /// An event of the turn; never its start or end.
     Event(TurnEvent),
@@ -34,40 +53,31 @@ pub enum Decoded {
     Control(Control),
 }
 
-/// The MCP server that a turn cannot do without.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Required {
-    pub(super) server: String,
-    /// The full names, such as `mcp__party__share`.
-    pub(super) tools: Vec<String>,
-}
-
 /// Decodes what one process of the CLI writes. It never fails: what it cannot read, it hands on as
-/// [`TurnEvent::Raw`].
+/// [`TurnEvent::Raw`]. A line that comes twice is read once. What it keeps is bounded, but for one
+/// line and the model's latest message.
 #[derive(Debug, Clone)]
 pub struct Decoder {
     framer: Framer,
     required: Option<Required>,
+    requires_all: bool,
     /// Of lines and control requests, over all turns: a result may come again when its turn is over.
     lines: Seen,
     /// Of calls and their answers, in this turn.
     calls: Seen,
+    tasks: Tasks,
     session: Option<String>,
-    announced: bool,
+    /// The session that was said.
+    announced: Option<String>,
     in_turn: bool,
     has_output: bool,
     poisoned: Option<String>,
+    /// The kind of error that the CLI told of last.
+    error: Option<String>,
     answer: Answer,
     last: Option<Outcome>,
     bill: Bill,
     out: Vec<Decoded>,
-}
-
-/// The text blocks of the model's latest message.
-#[derive(Debug, Clone, Default)]
-struct Answer {
-    message: Option<String>,
-    texts: Vec<String>,
 }
 
 impl Default for Decoder {
@@ -86,13 +96,16 @@ impl Decoder {
         Self {
             framer: Framer::new(LINE_LIMIT),
             required,
+            requires_all: false,
             lines: Seen::default(),
             calls: Seen::default(),
+            tasks: Tasks::default(),
             session: None,
-            announced: false,
+            announced: None,
             in_turn: false,
             has_output: false,
             poisoned: None,
+            error: None,
             answer: Answer::default(),
             last: None,
             bill: Bill::new(carried),
@@ -116,11 +129,19 @@ impl Decoder {
         self
     }
 
+    /// The same decoder for a turn that needs every MCP server it is given, with at least one tool
+    /// of each; otherwise its run is [`Status::Poisoned`]. A server that is disabled was not given.
+    #[must_use]
+    pub const fn requires_every_server(mut self) -> Self {
+        self.requires_all = true;
+        self
+    }
+
     /// Takes bytes as they come, cut anywhere.
-    pub fn feed(&mut self, chunk: &[u8]) -> Vec<Decoded> {
-        let mut frames = Vec::new();
-        self.framer.feed(chunk, |frame| frames.push(frame));
-        frames.into_iter().for_each(|frame| self.frame(frame));
+    pub fn feed(&mut self, mut chunk: &[u8]) -> Vec<Decoded> {
+        while let Some(frame) = self.framer.next(&mut chunk) {
+            self.frame(frame);
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -136,19 +157,19 @@ impl Decoder {
     /// The end of a turn in a process that lives on: what the turn came to, once
     /// [`is_done`](Self::is_done) says so. The next turn starts afresh in the same session.
     pub fn end_turn(&mut self) -> Verdict {
-        let exit = Exit::default();
-        let carried = self.bill.next();
         let fresh = Self {
-            framer: self.framer.clone(),
+            framer: std::mem::take(&mut self.framer),
             required: self.required.clone(),
+            requires_all: self.requires_all,
             lines: std::mem::take(&mut self.lines),
+            tasks: std::mem::take(&mut self.tasks),
             session: self.session.clone(),
-            announced: self.announced,
+            announced: self.announced.clone(),
             has_output: true,
-            bill: carried,
+            bill: self.bill.next(),
             ..Self::new()
         };
-        std::mem::replace(self, fresh).verdict(&exit)
+        std::mem::replace(self, fresh).verdict(&Exit::default())
     }
 
     /// Why the turn cannot go on, where its tools are not there.
@@ -156,63 +177,20 @@ impl Decoder {
         self.poisoned.as_deref()
     }
 
-    /// Whether the answer is there and nothing runs any more.
-    pub const fn is_done(&self) -> bool {
-        self.last.is_some() && !self.in_turn
+    /// Whether the answer is there and nothing runs any more: no task in the background, whose end
+    /// begins another turn, and no message that waits for its turn.
+    pub fn is_done(&self) -> bool {
+        !self.in_turn && self.tasks.is_empty() && self.last.as_ref().is_some_and(|last| last.queued == 0)
     }
 
-    fn frame(&mut self, frame: Frame) {
-        let line = match frame {
-            Frame::Line(line) => wire::without_lone_surrogates(line),
-            Frame::TooLong(bytes) => {
-                let event = json!({"type": "party/lineTooLong", "bytes": bytes});
-                return self.event(TurnEvent::Raw { event: event.into() });
-            }
-        };
-        if line.trim_ascii().is_empty() {
-            return;
-        }
-        self.has_output = true;
-        if self.line(&line).is_none() {
-            self.unread(&line);
+    fn frame(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Line(line) => self.line(line),
+            Frame::TooLong(bytes) => self.too_long(bytes),
         }
     }
 
-    /// Keeps a line as it came.
-    fn unread(&mut self, line: &[u8]) {
-        let event = serde_json::from_slice(line)
-            .unwrap_or_else(|_| json!({"type": "party/noJson", "text": String::from_utf8_lossy(line)}));
-        self.event(TurnEvent::Raw { event: event.into() });
-    }
-
-    /// Reads a line; `None` where it is not what it says that it is.
-    fn line(&mut self, line: &[u8]) -> Option<()> {
-        let head: Head<'_> = serde_json::from_slice(line).ok()?;
-        let id = head.uuid.as_deref().filter(|id| !id.is_empty());
-        if id.is_some_and(|id| self.lines.contains(Kind::Line, id)) {
-            return Some(());
-        }
-        self.typed(&head, line)?;
-        if let Some(id) = id {
-            self.lines.insert(Kind::Line, id);
-        }
-        Some(())
-    }
-
-    fn typed(&mut self, head: &Head<'_>, line: &[u8]) -> Option<()> {
-        let by_sub_agent = head.parent_tool_use_id.is_some();
-        match (&*head.kind, head.subtype.as_deref()) {
-            ("assistant", _) if by_sub_agent => self.by_sub_agent(line),
-            ("assistant", _) => self.by_model(line, head),
-            ("user", _) if !by_sub_agent => self.back_to_model(line),
-            ("result", _) => self.result(line, head),
-            ("system", Some("init")) => self.init(line, head),
-            ("system", Some("api_retry")) => self.retry(line),
-            ("rate_limit_event", _) => self.rate_limit(line),
-            ("control_request", _) => self.asked(line),
-            ("control_response", _) => self.answered(line),
-            ("control_cancel_request", _) => self.withdrawn(line),
-            _ => self.keep(line),
-        }
+    fn event(&mut self, event: TurnEvent) {
+        self.out.push(Decoded::Event(event));
     }
 }

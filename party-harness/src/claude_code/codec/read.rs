@@ -1,180 +1,118 @@
-//! One method per kind of line.
+//! What a line is, and what follows from it.
 
 use super::{
-    Decoded, Decoder,
+    Decoder,
     seen::Kind,
-    wire::{ApiRetry, Block, Head, Init, Message, Outcome, RateLimit, Said, tool_text},
+    view::Json,
+    wire::{Head, Message, Outcome},
 };
 use crate::TurnEvent;
-use serde_json::{Value, value::RawValue};
+use serde_json::json;
+use std::borrow::Cow;
 
-/// The model's name on texts that the CLI wrote itself, such as an API's error.
-const SYNTHETIC: &str = "<synthetic>";
+/// So much is kept of a line that is no JSON.
+const KEPT: usize = 1024;
+
+/// What was read of a line, where the line itself is not needed any more.
+#[derive(Debug)]
+pub(super) enum Read {
+    Handled,
+    /// And the line's id.
+    Message(Message, Option<String>),
+    Result(Box<Outcome>),
+}
 
 impl Decoder {
-    pub(super) fn event(&mut self, event: TurnEvent) {
-        self.out.push(Decoded::Event(event));
+    pub(super) fn line(&mut self, line: Cow<'_, [u8]>) {
+        if line.trim_ascii().is_empty() {
+            return;
+        }
+        self.has_output = true;
+        let read = match checked(&line) {
+            Some(json) => self.read(json),
+            None => self.no_json(&line),
+        };
+        // A large line goes before its texts are copied to where they stay.
+        drop(line);
+        match read {
+            Read::Handled => {}
+            Read::Message(message, line) => self.message(message, line.as_deref()),
+            Read::Result(outcome) => self.result(*outcome),
+        }
+    }
+
+    pub(super) fn too_long(&mut self, bytes: usize) {
+        let event = json!({"type": "party/lineTooLong", "bytes": bytes});
+        self.event(TurnEvent::Raw { event: event.into() });
+    }
+
+    fn no_json(&mut self, line: &[u8]) -> Read {
+        let text = String::from_utf8_lossy(&line[..line.len().min(KEPT)]);
+        let event = json!({"type": "party/noJson", "bytes": line.len(), "text": text});
+        self.event(TurnEvent::Raw { event: event.into() });
+        Read::Handled
     }
 
     /// Hands a line on as it came.
-    pub(super) fn keep(&mut self, line: &[u8]) -> Option<()> {
-        let event = serde_json::from_slice::<Value>(line).ok()?.into();
-        self.event(TurnEvent::Raw { event });
-        Some(())
+    pub(super) fn keep(&mut self, line: Json<'_>) -> Read {
+        self.event(TurnEvent::Raw { event: line.into() });
+        Read::Handled
     }
 
-    pub(super) fn init(&mut self, line: &[u8], head: &Head<'_>) -> Option<()> {
-        let init: Init = serde_json::from_slice(line).ok()?;
-        self.keep(line)?;
-        self.in_turn = true;
-        if let Some(version) = &init.claude_code_version {
-            self.bill.version(version);
+    /// Reads a line; one that is not what it says that it is is kept as it came.
+    fn read(&mut self, line: Json<'_>) -> Read {
+        let Some(head) = Head::read(line) else { return self.keep(line) };
+        let id = head.uuid.as_deref().filter(|id| !id.is_empty());
+        if id.is_some_and(|id| !self.lines.insert(Kind::Line, (&head.kind, &head.subtype, id))) {
+            return Read::Handled;
         }
-        self.name_session(head);
-        if let Some(session) = self.session.clone().filter(|_| !std::mem::replace(&mut self.announced, true))
-        {
-            self.out.push(Decoded::Session(session));
-        }
-        self.poisoned = self.poisoned.take().or_else(|| self.poison(&init));
-        Some(())
+        self.typed(&head).unwrap_or_else(|| self.keep(line))
     }
 
-    /// What is wrong with the required server. The CLI itself goes on without it, says nothing, and
-    /// reports success.
-    fn poison(&self, init: &Init) -> Option<String> {
-        let required = self.required.as_ref()?;
-        let name = &required.server;
-        if let Some(errors) = init.mcp_server_errors.as_ref().filter(|errors| !is_empty(errors)) {
-            return Some(format!("claude refused an mcp server: {errors}"));
-        }
-        let server = init.mcp_servers.iter().find(|server| server.name == *name);
-        let status = server.map_or("absent", |server| &server.status);
-        if status != "connected" {
-            return Some(format!("the mcp server `{name}` is {status}"));
-        }
-        let missing = required.tools.iter().find(|tool| !init.tools.contains(tool))?;
-        Some(format!("the mcp server `{name}` does not offer the tool `{missing}`"))
-    }
-
-    /// A sub-agent's words are not the agent's; its model calls are paid all the same.
-    pub(super) fn by_sub_agent(&mut self, line: &[u8]) -> Option<()> {
-        let said: Said<'_> = serde_json::from_slice(line).ok()?;
-        if let Some(id) = &said.message.id {
-            self.bill.message(id);
-        }
-        self.keep(line)
-    }
-
-    pub(super) fn by_model(&mut self, line: &[u8], head: &Head<'_>) -> Option<()> {
-        let said: Said<'_> = serde_json::from_slice(line).ok()?;
-        let blocks = blocks(said.message.content?)?;
-        self.name_session(head);
-        if said.message.model.as_deref() == Some(SYNTHETIC) {
-            return self.keep(line);
-        }
-        self.begin_message(&said.message);
-        for block in blocks {
-            match serde_json::from_str(block.get()) {
-                Ok(Block::Text { text }) => {
-                    self.answer.texts.push(text.clone());
-                    self.event(TurnEvent::Text { text: text.into() });
-                }
-                Ok(Block::Thinking { thinking }) => self.event(TurnEvent::Thinking { text: thinking.into() }),
-                Ok(Block::ToolUse { id, name, input }) => {
-                    if self.calls.insert(Kind::Call, &id) {
-                        let name = self.plain_name(name);
-                        self.event(TurnEvent::ToolUse { id, name, input: input.into() });
-                    }
-                }
-                _ => self.unknown_block(block),
+    /// `None` where the line is kept as it came.
+    fn typed(&mut self, head: &Head<'_>) -> Option<Read> {
+        match (&*head.kind, head.subtype.as_deref()) {
+            ("assistant", _) if head.by_sub_agent => self.by_sub_agent(head),
+            ("assistant", _) => self.by_model(head),
+            ("user", _) if !head.by_sub_agent && !head.is_echo => {
+                Some(Read::Message(Message::of_tools(head.message?)?, None))
             }
-        }
-        Some(())
-    }
-
-    /// A message comes as one line per block, with one id.
-    fn begin_message(&mut self, message: &Message<'_>) {
-        if let Some(id) = &message.id {
-            self.bill.message(id);
-        }
-        if self.answer.message != message.id || message.id.is_none() {
-            self.answer.message = message.id.clone();
-            self.answer.texts.clear();
-        }
-    }
-
-    /// The host's own name of a tool that its server offers.
-    fn plain_name(&self, name: String) -> String {
-        let required = self.required.as_ref().filter(|required| required.tools.contains(&name));
-        let plain = required.and_then(|required| name.strip_prefix(&format!("mcp__{}__", required.server)));
-        plain.map_or_else(|| name.clone(), str::to_owned)
-    }
-
-    pub(super) fn back_to_model(&mut self, line: &[u8]) -> Option<()> {
-        let said: Said<'_> = serde_json::from_slice(line).ok()?;
-        // What the host said itself is no news, and comes whole, with its id.
-        let blocks = blocks(said.message.content?).filter(|_| !said.is_synthetic && !said.is_replay);
-        let Some(blocks) = blocks else { return self.keep(line) };
-        for block in blocks {
-            match serde_json::from_str(block.get()) {
-                Ok(Block::ToolResult { tool_use_id: id, content, is_error }) => {
-                    if self.calls.insert(Kind::Answer, &id) {
-                        let (text, is_error) = (tool_text(&content).into(), is_error.unwrap_or(false));
-                        self.event(TurnEvent::ToolResult { id, text, is_error });
-                    }
-                }
-                _ => self.unknown_block(block),
+            ("result", _) => self.outcome(head),
+            ("system", Some("init")) => Some(self.init(head)),
+            ("system", Some("api_retry")) => Some(self.retry(head)),
+            ("system", Some(subtype)) => {
+                self.tasks.read(subtype, head.line);
+                None
             }
+            ("rate_limit_event", _) => self.rate_limit(head.line),
+            ("conversation_reset", _) => Some(self.reset(head.line)),
+            ("control_request", _) => self.asked(head.line),
+            ("control_response", _) => self.answered(head.line),
+            ("control_cancel_request", _) => self.withdrawn(head.line),
+            _ => None,
         }
-        Some(())
     }
 
-    fn unknown_block(&mut self, block: &RawValue) {
-        self.event(TurnEvent::Raw { event: block.into() });
+    fn retry(&mut self, head: &Head<'_>) -> Read {
+        let number = |name| head.line.field(name).and_then(Json::u64);
+        let why = head.error.as_deref().unwrap_or("error");
+        let status = number("error_status").map(|status| format!(" ({status})")).unwrap_or_default();
+        let [attempt, most] = ["attempt", "max_retries"].map(|name| number(name).unwrap_or(0));
+        self.event(TurnEvent::Waiting { reason: format!("{why}{status}, retry {attempt} of {most}") });
+        Read::Handled
     }
 
-    /// A later result replaces an earlier one; their costs add up.
-    pub(super) fn result(&mut self, line: &[u8], head: &Head<'_>) -> Option<()> {
-        let outcome: Outcome = serde_json::from_slice(line).ok()?;
-        self.bill.result(&outcome);
-        self.name_session(head);
-        self.last = Some(outcome);
-        self.in_turn = false;
-        Some(())
-    }
-
-    pub(super) fn retry(&mut self, line: &[u8]) -> Option<()> {
-        let retry: ApiRetry = serde_json::from_slice(line).ok()?;
-        let why = retry.error.as_deref().unwrap_or("error");
-        let status = retry.error_status.map(|status| format!(" ({status})")).unwrap_or_default();
-        let reason = format!("{why}{status}, retry {} of {}", retry.attempt, retry.max_retries);
-        self.event(TurnEvent::Waiting { reason });
-        Some(())
-    }
-
-    pub(super) fn rate_limit(&mut self, line: &[u8]) -> Option<()> {
-        let RateLimit { rate_limit_info: info } = serde_json::from_slice(line).ok()?;
-        self.event(TurnEvent::RateLimit { rejected: info.status == "rejected", resets_at: info.resets_at });
-        Some(())
-    }
-
-    fn name_session(&mut self, head: &Head<'_>) {
-        if let Some(id) = head.session_id.as_ref().filter(|id| !id.is_empty()) {
-            self.session = Some(id.clone());
-        }
+    fn rate_limit(&mut self, line: Json<'_>) -> Option<Read> {
+        let info = line.field("rate_limit_info")?;
+        let rejected = info.field("status")?.string()? == "rejected";
+        let resets_at = info.field("resetsAt").and_then(Json::i64);
+        self.event(TurnEvent::RateLimit { rejected, resets_at });
+        Some(Read::Handled)
     }
 }
 
-/// The blocks of a message; `None` where its content is a plain string.
-fn blocks(content: &RawValue) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(content.get()).ok()
-}
-
-fn is_empty(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.is_empty(),
-        _ => false,
-    }
+/// The line as JSON. What does not begin and end as an object need not be searched for its error.
+fn checked(line: &[u8]) -> Option<Json<'_>> {
+    let is_cut = line.starts_with(b"{") && line.trim_ascii_end().last() != Some(&b'}');
+    Json::checked(std::str::from_utf8(line).ok().filter(|_| !is_cut)?)
 }

@@ -14,6 +14,8 @@ pub(super) enum Kind {
     Line,
     Call,
     Answer,
+    Message,
+    Task,
     Asked,
     Answered,
     Withdrawn,
@@ -28,13 +30,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn contains(&self, kind: Kind, id: &str) -> bool {
-        let hash = hash(kind, id);
-        self.newer.contains(&hash) || self.older.contains(&hash)
-    }
-
     /// Whether it is new.
-    pub(super) fn insert(&mut self, kind: Kind, id: &str) -> bool {
+    pub(super) fn insert(&mut self, kind: Kind, id: impl Hash) -> bool {
         let hash = hash(kind, id);
         if self.older.contains(&hash) || !self.newer.insert(hash) {
             return false;
@@ -46,7 +43,7 @@ impl Seen {
     }
 }
 
-fn hash(kind: Kind, id: &str) -> u64 {
+pub(super) fn hash(kind: Kind, id: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     (kind, id).hash(&mut hasher);
     hasher.finish()
@@ -61,14 +58,10 @@ mod tests {
         let mut seen = Seen::default();
         for id in 0..10 * HALF {
             let id = id.to_string();
-            assert!(
-                seen.insert(Kind::Line, &id)
-                    && !seen.insert(Kind::Line, &id)
-                    && seen.contains(Kind::Line, &id)
-            );
+            assert!(seen.insert(Kind::Line, &id) && !seen.insert(Kind::Line, &id));
         }
         assert!(seen.newer.len() + seen.older.len() <= 2 * HALF);
-        assert!(!seen.insert(Kind::Line, &(9 * HALF + 1).to_string()), "the latest are remembered");
-        assert!(!seen.contains(Kind::Call, "1"), "an id is one of its kind");
+        assert!(!seen.insert(Kind::Line, (9 * HALF + 1).to_string()), "the latest are remembered");
+        assert!(seen.insert(Kind::Call, (9 * HALF + 1).to_string()), "an id is one of its kind");
     }
 }

@@ -1,7 +1,8 @@
 //! What a run came to.
 
-use super::{Decoder, wire::Outcome as Last};
-use party_core::{Cost, Outcome, Usage, Usd};
+use super::{Decoder, unescape::Prose, wire::Outcome as Last};
+use party_core::{Cost, Failure, Outcome, Usage, Usd};
+use std::sync::Arc;
 
 /// How a process ended, and what the host did to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,9 +61,11 @@ pub struct Verdict {
     /// How it ended.
     pub status: Status,
     /// What the agent said last.
-    pub text: Option<String>,
+    pub text: Option<Arc<str>>,
     /// Why, where it did not complete.
     pub reason: Option<String>,
+    /// What kind of failure it was, where it failed.
+    pub failure: Option<Failure>,
     /// The runtime's session; none where it is of no more use.
     pub session: Option<String>,
     /// Tokens.
@@ -80,6 +83,7 @@ impl Decoder {
             status,
             text: self.text(status),
             reason: reason.map(|reason| one_line(&reason)),
+            failure: self.failure(status),
             session: self.session_for(status),
             usage: self.bill.usage(),
             cost: self.cost(status),
@@ -100,8 +104,8 @@ impl Decoder {
     }
 
     fn judged(&self, last: &Last, exit: &Exit) -> (Status, Option<String>) {
-        let rounds = last.num_turns.as_u64();
-        if last.is_error && !self.announced && rounds == Some(0) {
+        let rounds = last.rounds;
+        if last.is_error && self.announced.is_none() && rounds == Some(0) {
             return (Status::Refused, Some(why(last)));
         }
         let aborted = last.terminal_reason.as_deref().is_some_and(|reason| reason.starts_with("aborted_"));
@@ -112,7 +116,7 @@ impl Decoder {
             return (Status::Failed, Some(why(last)));
         }
         match &last.result {
-            Some(text) if !text.trim().is_empty() => (Status::Completed, None),
+            Some(text) if !text.as_str().trim().is_empty() => (Status::Completed, None),
             _ => (Status::Empty, Some("the model said nothing".to_owned())),
         }
     }
@@ -127,7 +131,7 @@ impl Decoder {
         let stderr = tail(&exit.stderr);
         let colon = if stderr.is_empty() { "" } else { ": " };
         let status = match exit.code {
-            Some(0) if !self.announced => Status::Repeated,
+            Some(0) if self.announced.is_none() => Status::Repeated,
             Some(_) if !self.has_output => Status::NotStarted,
             _ => Status::Failed,
         };
@@ -135,22 +139,20 @@ impl Decoder {
     }
 
     /// The whole last message: the result holds only its last block.
-    fn text(&self, status: Status) -> Option<String> {
-        let said = || self.answer.texts.join("\n\n");
-        let result = self.last.as_ref().and_then(|last| last.result.as_deref());
-        let text = match (status, result) {
+    fn text(&self, status: Status) -> Option<Arc<str>> {
+        let result = self.last.as_ref().and_then(|last| last.result.clone());
+        match (status, result) {
             (Status::Completed, Some(result))
-                if self.answer.texts.last().is_none_or(|text| text != result) =>
+                if self.answer.last().map(|text| &**text) != Some(result.as_str()) =>
             {
-                result.to_owned()
+                Some(result.share())
             }
-            _ => said(),
-        };
-        Some(text).filter(|text| !text.trim().is_empty())
+            _ => self.answer.text(),
+        }
     }
 
     fn session_for(&self, status: Status) -> Option<String> {
-        let is_command = || self.last.as_ref().is_some_and(|last| last.num_turns.as_u64() == Some(0));
+        let is_command = || self.last.as_ref().is_some_and(|last| last.rounds == Some(0));
         match status {
             Status::Poisoned | Status::Refused => None,
             Status::Empty if !is_command() => None,
@@ -162,7 +164,7 @@ impl Decoder {
     fn cost(&self, status: Status) -> Cost {
         let unpaid = match status {
             Status::NotStarted | Status::Refused | Status::Repeated => true,
-            Status::Poisoned => self.answer.message.is_none(),
+            Status::Poisoned => !self.answer.is_begun(),
             _ => false,
         };
         if self.last.is_some() || unpaid { Cost::Reported(self.bill.cost()) } else { Cost::Unknown }
@@ -171,13 +173,19 @@ impl Decoder {
 
 fn why(last: &Last) -> String {
     let said = last.errors.join("; ");
-    let said = if said.is_empty() { last.result.clone().unwrap_or_default() } else { said };
+    let result = || last.result.as_ref().map(Prose::as_str).unwrap_or_default();
+    let said = if said.is_empty() { head(result()) } else { head(&said) };
     match (said.trim(), last.terminal_reason.as_deref(), last.subtype.as_deref()) {
         ("", Some(reason), _) | ("", None, Some(reason)) => reason.to_owned(),
         ("", None, None) => "claude reported an error".to_owned(),
         (said, Some(reason), _) if reason != "completed" => format!("{reason}: {said}"),
         (said, ..) => said.to_owned(),
     }
+}
+
+/// The first few hundred characters.
+fn head(text: &str) -> &str {
+    text.char_indices().nth(600).map_or(text, |(end, _)| &text[..end])
 }
 
 fn one_line(text: &str) -> String {

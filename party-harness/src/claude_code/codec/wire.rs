@@ -1,173 +1,274 @@
 //! The fields of the CLI's lines that are read; all others pass unseen.
 
-use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
-use std::{borrow::Cow, collections::BTreeMap};
+use super::{
+    unescape::{Prose, Text, without_halves},
+    view::Json,
+};
+use crate::RawJson;
+use party_core::{Usage, Usd};
+use std::{borrow::Cow, sync::Arc};
 
-/// What tells the kind of a line, wherever in the line it stands: the order of keys is not stable.
-#[derive(Debug, Deserialize)]
+impl From<Json<'_>> for RawJson {
+    fn from(json: Json<'_>) -> Self {
+        Self::trusted(&without_halves(json.get()))
+    }
+}
+
+/// What all kinds of lines have, wherever in the line it stands: the order of fields is not stable.
+#[derive(Debug)]
 pub(super) struct Head<'a> {
-    #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
-    #[serde(default, borrow)]
     pub(super) subtype: Option<Cow<'a, str>>,
-    #[serde(default, borrow)]
     pub(super) uuid: Option<Cow<'a, str>>,
-    #[serde(default)]
-    pub(super) session_id: Option<String>,
-    #[serde(default)]
-    pub(super) parent_tool_use_id: Option<String>,
+    pub(super) session: Option<Cow<'a, str>>,
+    /// What kind of error the CLI's own message tells of.
+    pub(super) error: Option<Cow<'a, str>>,
+    pub(super) by_sub_agent: bool,
+    /// Written by the CLI, or read back from the transcript.
+    pub(super) is_echo: bool,
+    pub(super) message: Option<Json<'a>>,
+    pub(super) supersedes: Option<Json<'a>>,
+    pub(super) line: Json<'a>,
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct Init {
-    #[serde(default)]
-    pub(super) tools: Vec<String>,
-    #[serde(default)]
-    pub(super) mcp_servers: Vec<McpServer>,
-    #[serde(default)]
-    pub(super) mcp_server_errors: Option<Value>,
-    #[serde(default)]
-    pub(super) claude_code_version: Option<String>,
+impl<'a> Head<'a> {
+    /// `None` where the line has no type.
+    pub(super) fn read(line: Json<'a>) -> Option<Self> {
+        let text = |value: Json<'a>| value.text().map(Text::to_cow);
+        let mut kind = None;
+        let mut head = Self {
+            kind: Cow::Borrowed(""),
+            subtype: None,
+            uuid: None,
+            session: None,
+            error: None,
+            by_sub_agent: false,
+            is_echo: false,
+            message: None,
+            supersedes: None,
+            line,
+        };
+        for (name, value) in line.fields() {
+            match name {
+                "type" => kind = text(value),
+                "subtype" => head.subtype = text(value),
+                "uuid" => head.uuid = text(value),
+                "session_id" => head.session = text(value).filter(|id| !id.is_empty()),
+                "error" => head.error = text(value),
+                "parent_tool_use_id" => head.by_sub_agent = value.text().is_some(),
+                "isSynthetic" | "isReplay" => head.is_echo |= value.bool() == Some(true),
+                "message" => head.message = Some(value),
+                "supersedes" => head.supersedes = Some(value),
+                _ => {}
+            }
+        }
+        Some(Self { kind: kind?, ..head })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct McpServer {
-    pub(super) name: String,
-    #[serde(default)]
-    pub(super) status: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Said<'a> {
-    #[serde(borrow)]
-    pub(super) message: Message<'a>,
-    #[serde(default, rename = "isSynthetic")]
-    pub(super) is_synthetic: bool,
-    #[serde(default, rename = "isReplay")]
-    pub(super) is_replay: bool,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Message<'a> {
-    #[serde(default)]
+/// A message of the model, or what tools answer it.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) by_model: bool,
     pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) model: Option<String>,
-    #[serde(default, borrow)]
-    pub(super) content: Option<&'a RawValue>,
+    pub(super) blocks: Vec<Block>,
 }
 
 /// A block of content; a known kind that does not fit, and every other kind, is raw.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[derive(Debug)]
 pub(super) enum Block {
-    Text {
-        text: String,
-    },
-    Thinking {
-        thinking: String,
-    },
-    ToolUse {
-        id: String,
-        name: String,
-        #[serde(default)]
-        input: Value,
-    },
-    ToolResult {
-        tool_use_id: String,
-        #[serde(default)]
-        content: Value,
-        #[serde(default)]
-        is_error: Option<bool>,
-    },
+    Text(Prose),
+    Thinking(Prose),
+    Call { id: String, name: String, input: RawJson },
+    Answer { id: String, text: Prose, is_error: bool },
+    Other(RawJson),
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct ApiRetry {
-    #[serde(default)]
-    pub(super) attempt: u64,
-    #[serde(default)]
-    pub(super) max_retries: u64,
-    #[serde(default)]
-    pub(super) error_status: Option<u64>,
-    #[serde(default)]
-    pub(super) error: Option<String>,
+impl Message {
+    /// With the model's name. `None` where the content is no list.
+    pub(super) fn of_model(message: Json<'_>) -> Option<(Option<Json<'_>>, Self)> {
+        let [mut model, mut id, mut content] = [None; 3];
+        for (name, value) in message.fields() {
+            match name {
+                "model" => model = Some(value),
+                "id" => id = Some(value),
+                "content" => content = Some(value),
+                _ => {}
+            }
+        }
+        let blocks = blocks(content?, |block| !matches!(block, Block::Answer { .. }))?;
+        Some((model, Self { by_model: true, id: id.and_then(Json::string), blocks }))
+    }
+
+    /// `None` where the content is no list.
+    pub(super) fn of_tools(message: Json<'_>) -> Option<Self> {
+        let blocks = blocks(message.field("content")?, |block| matches!(block, Block::Answer { .. }))?;
+        Some(Self { by_model: false, id: None, blocks })
+    }
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct RateLimit {
-    pub(super) rate_limit_info: RateLimitInfo,
+fn blocks(content: Json<'_>, fits: fn(&Block) -> bool) -> Option<Vec<Block>> {
+    let block = |block: Json<'_>| known(block).filter(fits).unwrap_or_else(|| Block::Other(block.into()));
+    Some(content.items()?.map(block).collect())
 }
 
-#[derive(Debug, Deserialize)]
-pub(super) struct RateLimitInfo {
-    pub(super) status: String,
-    #[serde(default, rename = "resetsAt")]
-    pub(super) resets_at: Option<i64>,
-}
-
-/// One `result` line. Figures that do not fit are none, so that a strange figure loses no answer.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct Outcome {
-    #[serde(default)]
-    pub(super) is_error: bool,
-    #[serde(default)]
-    pub(super) num_turns: Value,
-    #[serde(default)]
-    pub(super) result: Option<String>,
-    #[serde(default)]
-    pub(super) errors: Vec<String>,
-    #[serde(default)]
-    pub(super) subtype: Option<String>,
-    #[serde(default)]
-    pub(super) terminal_reason: Option<String>,
-    #[serde(default)]
-    pub(super) total_cost_usd: Value,
-    #[serde(default)]
-    pub(super) usage: Value,
-    #[serde(default)]
-    pub(super) model_usage_since_last_result: Option<BTreeMap<String, Value>>,
+fn known(block: Json<'_>) -> Option<Block> {
+    let [mut kind, mut text, mut thinking, mut id, mut name, mut input, mut call, mut content, mut error] =
+        [None; 9];
+    for (field, value) in block.fields() {
+        match field {
+            "type" => kind = Some(value),
+            "text" => text = Some(value),
+            "thinking" => thinking = Some(value),
+            "id" => id = Some(value),
+            "name" => name = Some(value),
+            "input" => input = Some(value),
+            "tool_use_id" => call = Some(value),
+            "content" => content = Some(value),
+            "is_error" => error = Some(value),
+            _ => {}
+        }
+    }
+    let prose = |value: Option<Json<'_>>| Some(value?.text()?.to_prose());
+    Some(match kind?.get() {
+        r#""text""# => Block::Text(prose(text)?),
+        r#""thinking""# => Block::Thinking(prose(thinking)?),
+        r#""tool_use""# => {
+            let input = input.map_or_else(RawJson::null, RawJson::from);
+            Block::Call { id: id?.string()?, name: name?.string()?, input }
+        }
+        r#""tool_result""# => {
+            let text = content.map_or_else(|| Prose::Own(String::new()), tool_text);
+            Block::Answer { id: call?.string()?, text, is_error: error.and_then(Json::bool).unwrap_or(false) }
+        }
+        _ => return None,
+    })
 }
 
 /// The text of a tool's answer, which is a string or a list of blocks.
-pub(super) fn tool_text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(blocks) => {
-            let text = |block: &Value| match block.get("text").and_then(Value::as_str) {
-                Some(text) => text.to_owned(),
-                None => format!("[{}]", block.get("type").and_then(Value::as_str).unwrap_or("unknown")),
-            };
-            blocks.iter().map(text).collect::<Vec<_>>().join("\n")
+fn tool_text(content: Json<'_>) -> Prose {
+    if let Some(text) = content.text() {
+        return text.to_prose();
+    }
+    let Some(mut blocks) = content.items() else {
+        let text = if content.is_filled() { content.get() } else { "" };
+        return Prose::Own(text.to_owned());
+    };
+    let of = |block: Json<'_>| match block.field("text").and_then(Json::text) {
+        Some(text) => text.to_prose(),
+        None => {
+            let kind = block.field("type").and_then(Json::string);
+            Prose::Own(format!("[{}]", kind.as_deref().unwrap_or("unknown")))
         }
-        Value::Null => String::new(),
-        other => other.to_string(),
+    };
+    let Some(first) = blocks.next() else { return Prose::Own(String::new()) };
+    let first = of(first);
+    let Some(second) = blocks.next() else { return first };
+    let mut text = first.share().to_string();
+    for block in std::iter::once(second).chain(blocks) {
+        text.push('\n');
+        text.push_str(&of(block).share());
     }
+    Prose::Own(text)
 }
 
-/// The line with every half of a surrogate pair that lacks its other half replaced: JavaScript
-/// writes such halves where it cut a text, and they are no Unicode.
-pub(super) fn without_lone_surrogates(mut line: Vec<u8>) -> Vec<u8> {
-    let mut at = 0;
-    while let Some(next) = line[at..].iter().position(|byte| *byte == b'\\') {
-        at += next;
-        at += match (unit(&line, at), unit(&line, at + 6)) {
-            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => 12,
-            (Some(0xD800..=0xDFFF), _) => {
-                line[at + 2..at + 6].copy_from_slice(b"fffd");
-                6
+/// One `result` line. Figures that do not fit are none, so that a strange figure loses no answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Outcome {
+    pub(super) is_error: bool,
+    /// Rounds of the model; none were made for a command such as `/context`.
+    pub(super) rounds: Option<u64>,
+    pub(super) result: Option<Prose>,
+    pub(super) errors: Vec<String>,
+    pub(super) subtype: Option<String>,
+    pub(super) terminal_reason: Option<String>,
+    pub(super) api_status: Option<u64>,
+    pub(super) api_error: Option<String>,
+    /// Messages that wait for a turn of their own.
+    pub(super) queued: u64,
+    pub(super) total: Option<Usd>,
+    pub(super) usage: Usage,
+    /// Cost and usage of all models, sub-agents' too, since the last result.
+    pub(super) since_last: Option<(Usd, Usage)>,
+}
+
+impl Outcome {
+    /// `said` is the text that the result most likely repeats.
+    pub(super) fn read(line: Json<'_>, said: Option<&Arc<str>>) -> Option<Self> {
+        let mut outcome = Self::default();
+        let mut structured = None;
+        for (name, value) in line.fields() {
+            match name {
+                "is_error" => outcome.is_error = value.bool()?,
+                "num_turns" => outcome.rounds = value.u64(),
+                "result" => outcome.result = value.text().map(|text| shared(text, said)),
+                "structured_output" => structured = Some(value).filter(|value| value.is_filled()),
+                "errors" => outcome.errors = strings(value),
+                "subtype" => outcome.subtype = value.string(),
+                "terminal_reason" => outcome.terminal_reason = value.string(),
+                "api_error_status" => outcome.api_status = value.u64(),
+                "api_error" => outcome.api_error = value.string(),
+                "queued_turn_count" => outcome.queued = value.u64().unwrap_or(0),
+                "total_cost_usd" => outcome.total = dollars(value),
+                "usage" => outcome.usage = counts(value, MAIN),
+                "model_usage_since_last_result" => outcome.since_last = models(value),
+                _ => {}
             }
-            _ => 2.min(line.len() - at),
-        };
+        }
+        if outcome.result.is_none() {
+            outcome.result = structured.map(|value| Prose::Own(value.get().to_owned()));
+        }
+        Some(outcome)
     }
-    line
 }
 
-/// The code unit of the `\uXXXX` that stands at `at`.
-fn unit(line: &[u8], at: usize) -> Option<u16> {
-    let digits = line.get(at..at + 6)?.strip_prefix(b"\\u")?;
-    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+impl Outcome {
+    /// With its text where it stays; for when the line is gone.
+    pub(super) fn settled(mut self) -> Self {
+        self.result = self.result.map(|text| Prose::Shared(text.share()));
+        self
+    }
+}
+
+fn shared(text: Text<'_>, said: Option<&Arc<str>>) -> Prose {
+    match said.filter(|said| text.is(said)) {
+        Some(said) => Prose::Shared(said.clone()),
+        None => text.to_prose(),
+    }
+}
+
+const MAIN: [&str; 4] =
+    ["input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+const MODEL: [&str; 4] = ["inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens"];
+
+fn dollars(value: Json<'_>) -> Option<Usd> {
+    value.f64().and_then(Usd::from_dollars)
+}
+
+fn strings(list: Json<'_>) -> Vec<String> {
+    list.items().into_iter().flatten().filter_map(Json::string).collect()
+}
+
+fn models(models: Json<'_>) -> Option<(Usd, Usage)> {
+    let mut sum = (Usd::ZERO, Usage::default());
+    for (_, model) in models.fields() {
+        let cost = model.field("costUSD").and_then(dollars).unwrap_or_default();
+        sum.0 = sum.0.saturating_add(cost);
+        sum.1.add(&counts(model, MODEL));
+    }
+    models.is_object().then_some(sum)
+}
+
+fn counts(value: Json<'_>, names: [&str; 4]) -> Usage {
+    let mut counts = [0; 4];
+    for (name, value) in value.fields() {
+        if let Some(place) = names.iter().position(|wanted| *wanted == name) {
+            counts[place] = value.u64().unwrap_or(0);
+        }
+    }
+    let mut usage = Usage::default();
+    [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens] = counts;
+    usage
 }
 
 #[cfg(test)]
@@ -175,19 +276,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lone_surrogates_become_replacement_characters() {
-        let mended = |text: &str| String::from_utf8(without_lone_surrogates(text.into())).unwrap();
-        let whole = r#""\ud83d\ude00 \\ud83d x \u12"#;
-        assert_eq!(mended(whole), whole);
-        assert_eq!(mended(r#""a\ud83d""#), r#""a\ufffd""#);
-        assert_eq!(mended(r#""\ude00\ud83d\ude00\ud83d\n\"#), r#""\ufffd\ud83d\ude00\ufffd\n\"#);
+    fn a_tools_answer_is_text_in_each_of_its_shapes() {
+        let text = |json| tool_text(Json::checked(json).unwrap()).share();
+        assert_eq!(&*text(r#""plain""#), "plain");
+        assert_eq!(&*text(r#"[{"type":"text","text":"a\n"},{"type":"image"},7]"#), "a\n\n[image]\n[unknown]");
+        assert_eq!(&*text(r#"[{"text":"one"}]"#), "one");
+        assert_eq!((&*text("null"), &*text("[]"), &*text(r#"{"a":1}"#)), ("", "", r#"{"a":1}"#));
     }
 
     #[test]
-    fn a_tools_answer_is_text_in_each_of_its_shapes() {
-        let text = |json: &str| tool_text(&serde_json::from_str(json).unwrap());
-        assert_eq!(text(r#""plain""#), "plain");
-        assert_eq!(text(r#"[{"type":"text","text":"a"},{"type":"image"}]"#), "a\n[image]");
-        assert_eq!(text("null"), "");
+    fn a_result_shares_the_text_that_it_repeats_and_strange_figures_lose_no_answer() {
+        let said: Arc<str> = "a\nb".into();
+        let line = r#"{"result":"a\nb","num_turns":"?","total_cost_usd":null,"usage":7,"errors":[1,"x"]}"#;
+        let outcome = Outcome::read(Json::checked(line).unwrap(), Some(&said)).unwrap();
+        assert!(matches!(&outcome.result, Some(Prose::Shared(text)) if Arc::ptr_eq(text, &said)));
+        assert_eq!((outcome.rounds, outcome.total, outcome.errors), (None, None, vec!["x".to_owned()]));
+        assert!(Outcome::read(Json::checked(r#"{"is_error":"yes"}"#).unwrap(), None).is_none());
     }
 }

@@ -5,7 +5,8 @@ use crate::claude_code::{
     codec::{Decoded, Decoder, Exit},
     run::{DRAIN, Started},
 };
-use crate::process::{Patience, Running, code_and_signal, drain, ladder, tree::Process};
+use crate::process::{Patience, Running, code_and_signal, drain, ladder};
+use rustix::process::Signal;
 use std::{
     collections::VecDeque,
     io,
@@ -64,13 +65,12 @@ pub(super) struct Live {
 impl Live {
     pub(super) fn new(
         started: Started,
-        stdin: Vec<u8>,
         shape: Shape,
         session: Option<String>,
         decoder: Decoder,
         patience: Patience,
     ) -> Self {
-        let Started { running, token, pipes } = started;
+        let Started { running, token, pipes, stdin } = started;
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let tail = Arc::clone(&stderr);
         let hearing =
@@ -94,12 +94,16 @@ impl Live {
         }
     }
 
-    pub(super) const fn process(&self) -> Option<Process> {
-        self.running.process()
+    pub(super) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
     }
 
-    pub(super) const fn running(&mut self) -> &mut Running {
-        &mut self.running
+    /// Ends it at once. It does nothing more from now on: the walk over all of its processes takes
+    /// longer than a call of a model.
+    pub(super) async fn kill(&mut self) {
+        self.running.signal(Signal::STOP);
+        let exit = self.running.kill().await;
+        self.exit.get_or_insert(exit);
     }
 
     /// Queues a line for the CLI.
@@ -129,7 +133,9 @@ impl Live {
                 exit = self.running.wait(), if self.exit.is_none() => self.exit = Some(exit),
                 // Others may hold its output open.
                 () = sleep(DRAIN), if self.exit.is_some() && reads => self.ended = Some(Instant::now()),
-                () = until(mute), if mute.is_some() && self.exit.is_none() => self.running.kill(),
+                () = until(mute), if mute.is_some() && self.exit.is_none() => {
+                    self.exit = Some(self.running.kill().await);
+                }
             }
         }
     }
@@ -145,8 +151,7 @@ impl Live {
             tokio::select! {
                 biased;
                 () = now.cancelled() => {
-                    running.kill();
-                    (running.wait().await, true)
+                    (running.kill().await, true)
                 }
                 exit = timeout(patience, running.wait()) => match exit {
                     Ok(exit) => (exit, false),

@@ -9,12 +9,11 @@ use super::{
 use crate::claude_code::{
     attempt::Attempt,
     codec::{Control, Decoded, Decoder, Verdict},
-    files::Trace,
     launch::{Message, Start, stdin_line},
     run::{not_started, start},
     session::{Inner, closed},
 };
-use crate::{Result, TurnEvent, TurnKey};
+use crate::{Result, TurnEvent};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -28,13 +27,11 @@ pub(super) struct Owner {
     idle: Duration,
     orders: mpsc::Receiver<Order>,
     live: Option<Live>,
-    /// The last turn, whose trace says which process runs.
-    last: Option<(TurnKey, u32)>,
 }
 
 impl Owner {
     pub(super) const fn new(inner: Arc<Inner>, idle: Duration, orders: mpsc::Receiver<Order>) -> Self {
-        Self { inner, idle, orders, live: None, last: None }
+        Self { inner, idle, orders, live: None }
     }
 
     pub(super) async fn run(mut self) {
@@ -67,7 +64,6 @@ impl Owner {
                 if let Some(live) = self.live.take() {
                     let (_, exit) = live.bury(false).await;
                     tracing::debug!(?exit, "claude ended between two turns");
-                    self.note_end();
                 }
             }
         }
@@ -99,8 +95,7 @@ impl Owner {
                 None => break self.inner.ended(&attempt, verdict),
             }
         };
-        self.last = Some((key, n));
-        self.trace(key, n).unwrap_or_else(|error| tracing::warn!(%error, "the end of a turn is not noted"));
+        self.inner.note_end(key, n).await;
         if end.token.is_none() || !serving.leaves_in_step() {
             self.retire().await;
         }
@@ -118,7 +113,7 @@ impl Owner {
         let id = message.id.take().unwrap_or_else(|| serving.further_id());
         message.id = Some(id.clone());
         if go_on {
-            self.go_on(serving, attempt, &message)?;
+            self.go_on(serving, attempt, &message).await?;
         } else {
             self.retire().await;
             self.live = Some(self.launch(serving, attempt, &message).await?);
@@ -139,8 +134,8 @@ impl Owner {
     }
 
     /// The next turn of the process that runs.
-    fn go_on(&mut self, serving: &mut Serving, attempt: &Attempt, message: &Message) -> Result<()> {
-        self.trace(serving.order.request.key, attempt.n)?;
+    async fn go_on(&mut self, serving: &mut Serving, attempt: &Attempt, message: &Message) -> Result<()> {
+        self.inner.trace(serving.order.request.key, attempt.n).await?;
         if let Some(live) = &mut self.live {
             live.write(&stdin_line(message));
             if let Start::Resume(id) = &attempt.start {
@@ -153,14 +148,14 @@ impl Owner {
     async fn launch(&self, serving: &Serving, attempt: &Attempt, message: &Message) -> Result<Live> {
         let (inner, shape) = (&self.inner, serving.order.shape.clone());
         let plan = shape.plan(inner.setup.program.clone(), &inner.spec, &attempt.start, message)?;
-        let started = start(inner, serving.order.request.key, attempt.n, &plan).await?;
+        let started = start(inner, plan, serving.order.request.key, attempt).await?;
         let decoder =
             Decoder::with(shape.required(), attempt.carried).line_limit(inner.setup.line_limit);
         let session = match &attempt.start {
             Start::Resume(id) => Some(id.clone()),
             Start::Fresh(_) => None,
         };
-        Ok(Live::new(started, plan.stdin, shape, session, decoder, inner.setup.patience))
+        Ok(Live::new(started, shape, session, decoder, inner.setup.patience))
     }
 
     async fn serve(&mut self, serving: &mut Serving, attempt: &Attempt, id: String) -> Verdict {
@@ -205,22 +200,8 @@ impl Owner {
     /// Ends the process in order, if one runs.
     async fn retire(&mut self) {
         if let Some(live) = self.live.take() {
-            live.retire(&self.inner.now).await;
-            self.note_end();
+            live.retire(&self.inner.kill).await;
         }
-    }
-
-    fn note_end(&self) {
-        let Some((key, n)) = self.last else { return };
-        if let Err(error) = self.trace(key, n) {
-            tracing::warn!(%error, "the end of a process is not noted");
-        }
-    }
-
-    /// Says which turn was the last, and which process runs.
-    fn trace(&self, key: TurnKey, n: u32) -> Result<()> {
-        let process = self.live.as_ref().and_then(Live::process);
-        Trace::new(key, n, process).write(&self.inner.spec)
     }
 }
 

@@ -135,14 +135,14 @@ impl Serving {
         while !self.is_over(live) {
             match self.happens(live).await {
                 Happened::Next(Next::Gone) => return Left::Gone,
-                Happened::Next(Next::Said(said)) => self.said(live, attempt, said),
+                Happened::Next(Next::Said(said)) => self.said(live, attempt, said).await,
                 Happened::Told(command) => self.told(live, command),
                 Happened::Called(done) => answered(live, done),
                 Happened::Relayed => {}
                 Happened::Unheard => self.unheard(live),
                 Happened::Stop => self.stop(live),
-                Happened::Now => self.stop_now(live),
-                Happened::Due => self.due(live),
+                Happened::Now => self.stop_now(live).await,
+                Happened::Due => self.due(live).await,
             }
         }
         Left::Alive
@@ -171,7 +171,7 @@ impl Serving {
             done = self.calls.done(), if !self.calls.is_empty() => Happened::Called(done),
             () = events.closed(), if self.listened => Happened::Unheard,
             () = stop.cancelled(), if self.stopping.is_none() => Happened::Stop,
-            () = self.inner.now.cancelled(), if !hard => Happened::Now,
+            () = self.inner.kill.cancelled(), if !hard => Happened::Now,
             () = due => Happened::Due,
         }
     }
@@ -189,7 +189,7 @@ impl Serving {
         self.out_of_step || (self.receipts.is_settled() && at_rest)
     }
 
-    fn said(&mut self, live: &mut Live, attempt: &Attempt, said: Vec<Decoded>) {
+    async fn said(&mut self, live: &mut Live, attempt: &Attempt, said: Vec<Decoded>) {
         for decoded in said {
             match decoded {
                 Decoded::Session(id) => {
@@ -200,8 +200,8 @@ impl Serving {
                 Decoded::Control(control) => self.control(live, control),
             }
         }
-        if live.decoder.poisoned().is_some() {
-            live.running().kill();
+        if live.decoder.poisoned().is_some() || self.fatal.is_some() {
+            live.kill().await;
         }
         let waits = live.decoder.is_done() && !self.receipts.is_settled();
         if live.decoder.is_done() {
@@ -259,9 +259,7 @@ impl Serving {
             }
             Control::Answered { id, answer } if id == lines::INITIALIZE => {
                 live.opening = None;
-                if let Err(why) = answer {
-                    self.fail(live, format!("claude refused the control protocol: {why}"));
-                }
+                self.fatal = answer.err().map(|why| format!("claude refused the control protocol: {why}"));
             }
             Control::Answered { .. } => {}
         }
@@ -352,32 +350,28 @@ impl Serving {
         }
     }
 
-    fn stop_now(&mut self, live: &mut Live) {
+    async fn stop_now(&mut self, live: &mut Live) {
         let at = Instant::now() + self.inner.setup.patience.rung;
         self.stopping = Some(Stopping { at, signals: Vec::new(), hard: true });
-        live.running().kill();
+        live.kill().await;
     }
 
     /// Whatever was awaited did not come in time.
-    fn due(&mut self, live: &mut Live) {
+    async fn due(&mut self, live: &mut Live) {
         let now = Instant::now();
         let rung = self.inner.setup.patience.rung;
         if let Some(stopping) = self.stopping.as_mut().filter(|stopping| stopping.at <= now) {
             (stopping.hard, stopping.at) = (true, now + rung);
             match stopping.signals.pop() {
-                Some(signal) => live.running().signal(signal),
-                None => live.running().kill(),
+                Some(signal) => live.signal(signal),
+                None => live.kill().await,
             }
         } else if self.late.is_some_and(|late| late <= now) {
             self.out_of_step = true;
         } else if live.opening.take_if(|opening| *opening <= now).is_some() {
-            self.fail(live, "claude does not answer the control protocol".to_owned());
+            self.fatal = Some("claude does not answer the control protocol".to_owned());
+            live.kill().await;
         }
-    }
-
-    fn fail(&mut self, live: &mut Live, why: String) {
-        self.fatal = Some(why);
-        live.running().kill();
     }
 
     /// What the turn came to, in a process that goes on.
