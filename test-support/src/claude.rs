@@ -2,17 +2,68 @@
 
 use std::path::{Path, PathBuf};
 
-/// The real Claude Code binary that `cargo xtask test` fetched.
+/// A version of Claude Code that tests run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClaudeVersion {
+    /// 2.1.329.
+    Current,
+    /// 2.1.197: what npm installs where Node.js is too old for later ones.
+    Older,
+}
+
+impl ClaudeVersion {
+    /// The version's number, as the binary tells it.
+    pub const fn number(self) -> &'static str {
+        match self {
+            Self::Current => "2.1.329",
+            Self::Older => "2.1.197",
+        }
+    }
+
+    /// The binary that `cargo xtask test` fetched.
+    ///
+    /// # Panics
+    /// If `PARTY_TEST_CLAUDE`, or `PARTY_TEST_CLAUDE_OLDER` for the older one, does not name a file.
+    pub fn binary(self) -> PathBuf {
+        let variable = match self {
+            Self::Current => "PARTY_TEST_CLAUDE",
+            Self::Older => "PARTY_TEST_CLAUDE_OLDER",
+        };
+        match std::env::var_os(variable).map(PathBuf::from) {
+            Some(path) if path.is_file() => path,
+            Some(path) => panic!("{variable}: no file {}; run `cargo xtask test`", path.display()),
+            None => panic!("{variable} is not set; run `cargo xtask test`"),
+        }
+    }
+}
+
+/// The current Claude Code binary.
 ///
 /// # Panics
-/// If `PARTY_TEST_CLAUDE` does not name a file.
+/// As [`ClaudeVersion::binary`].
 pub fn claude_binary() -> PathBuf {
-    let path = std::env::var_os("PARTY_TEST_CLAUDE").map(PathBuf::from);
-    match path {
-        Some(path) if path.is_file() => path,
-        Some(path) => panic!("PARTY_TEST_CLAUDE: no file {}; run `cargo xtask test`", path.display()),
-        None => panic!("PARTY_TEST_CLAUDE is not set; run `cargo xtask test`"),
-    }
+    ClaudeVersion::Current.binary()
+}
+
+/// Makes two tests of each named function, which takes a [`ClaudeVersion`]. A function that is left out
+/// is dead code.
+#[macro_export]
+macro_rules! on_each_claude {
+    ($($test:ident),+ $(,)?) => {
+        mod v2_1_329 {
+            $(#[tokio::test]
+            async fn $test() {
+                Box::pin(super::$test($crate::ClaudeVersion::Current)).await;
+            })+
+        }
+        mod v2_1_197 {
+            $(#[tokio::test]
+            async fn $test() {
+                Box::pin(super::$test($crate::ClaudeVersion::Older)).await;
+            })+
+        }
+    };
 }
 
 /// The whole environment for a Claude Code process that may talk to `base_url` only.

@@ -26,7 +26,7 @@ mod server;
 mod wire;
 
 pub use block::{Block, SseError};
-pub use claude::{claude_binary, claude_env};
+pub use claude::{ClaudeVersion, claude_binary, claude_env};
 pub use gate::Gate;
 pub use scenario::{ModelTurn, OneOrMany, Scenario};
 pub use server::FakeAnthropic;

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
-use test_support::{Block, FakeAnthropic, ModelTurn, Scenario, claude_binary, claude_env};
+use test_support::{Block, ClaudeVersion, FakeAnthropic, ModelTurn, Scenario, claude_env};
 use tokio::process::Command;
 
-async fn claude(home: &Path, fake: &FakeAnthropic, arguments: &[&str]) -> Output {
-    let mut command = Command::new(claude_binary());
+test_support::on_each_claude!(a_tool_call_and_an_answer, an_error_of_the_provider);
+
+async fn claude(version: ClaudeVersion, home: &Path, fake: &FakeAnthropic, arguments: &[&str]) -> Output {
+    let mut command = Command::new(version.binary());
     command
         .args(["-p", "--output-format", "stream-json", "--verbose"])
         .args(arguments)
@@ -32,8 +34,7 @@ fn result(output: &Output) -> Value {
     lines.pop().unwrap_or_else(|| panic!("no result: {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-#[tokio::test]
-async fn a_tool_call_and_an_answer() {
+async fn a_tool_call_and_an_answer(version: ClaudeVersion) {
     let home = tempfile::tempdir().unwrap();
     let first = ModelTurn::empty()
         .block(Block::text("I look."))
@@ -41,7 +42,7 @@ async fn a_tool_call_and_an_answer() {
     let scenario =
         Scenario::new().turn(first.when("look around")).turn(ModelTurn::text("Done.").when("seen-42"));
     let fake = FakeAnthropic::start(scenario).await;
-    let output = claude(home.path(), &fake, &["--allowedTools", "Bash", "--", "look around"]).await;
+    let output = claude(version, home.path(), &fake, &["--allowedTools", "Bash", "--", "look around"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let result = result(&output);
     assert_eq!((&result["is_error"], &result["result"]), (&json!(false), &json!("Done.")));
@@ -49,12 +50,11 @@ async fn a_tool_call_and_an_answer() {
     assert_eq!(fake.model_requests()[0]["headers"]["x-api-key"], "sk-ant-fake");
 }
 
-#[tokio::test]
-async fn an_error_of_the_provider() {
+async fn an_error_of_the_provider(version: ClaudeVersion) {
     let home = tempfile::tempdir().unwrap();
     let turn = ModelTurn::error(400, "invalid_request_error", "no such thing").repeat();
     let fake = FakeAnthropic::start(Scenario::new().turn(turn)).await;
-    let output = claude(home.path(), &fake, &["--", "hello"]).await;
+    let output = claude(version, home.path(), &fake, &["--", "hello"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(result(&output)["is_error"], true);
 }

@@ -50,13 +50,14 @@ impl Attempt {
     /// The launch after this one ended so, if there is one.
     pub(super) fn next(&self, spec: &RuntimeSpec, verdict: &Verdict) -> Option<Self> {
         let launches = Some(self.launches + 1).filter(|launches| *launches <= MOST_LAUNCHES)?;
-        let in_use = || verdict.reason.as_deref().is_some_and(|reason| reason.contains("is already in use"));
+        // There is no field for it, and wording changes: an id that is in use is named, in whatever words.
+        let names_it = |id: &str| verdict.reason.as_deref().is_some_and(|reason| reason.contains(id));
         match (&self.start, verdict.status) {
             (Start::Resume(_), Status::Repeated) if self.say != Say::Continuation => {
                 Some(Self { say: Say::Continuation, launches, ..self.clone() })
             }
             (Start::Resume(_), Status::Refused) => Some(self.fresh(spec, launches)),
-            (Start::Fresh(_), Status::NotStarted) if in_use() => Some(self.fresh(spec, launches)),
+            (Start::Fresh(id), Status::NotStarted) if names_it(id) => Some(self.fresh(spec, launches)),
             _ => None,
         }
     }
@@ -85,7 +86,7 @@ impl Attempt {
                 Message { text: request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned()), id: None }
             }
         };
-        if message.text.trim().is_empty() {
+        if is_blank(&message.text) {
             return Err(Error::new(ErrorKind::Invalid, "the turn has nothing to tell the agent"));
         }
         Ok(message)
@@ -100,4 +101,9 @@ impl Attempt {
         let id = verdict.session.clone().or(kept)?;
         Some(Token::new(place.clone(), id, self.n, verdict.total))
     }
+}
+
+/// Whether the CLI takes it for nothing, and tells the model something else: what JavaScript trims.
+fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c == '\u{FEFF}' || (c.is_whitespace() && c != '\u{85}'))
 }

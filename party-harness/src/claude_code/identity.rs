@@ -9,7 +9,7 @@ use std::{fmt::Write as _, path::PathBuf};
 /// The token's own version.
 const VERSION: u32 = 1;
 
-/// What a resume token holds. A transcript lives in one home, on one host, under one working folder.
+/// What a resume token holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Token {
     v: u32,
@@ -38,24 +38,42 @@ impl Token {
     }
 }
 
-/// Where a runtime session can be resumed.
+/// Where a runtime session can be resumed, and by whom. A transcript lives in one home, on one host,
+/// under one working folder; and a resumed session may go on with the system prompt that it began with,
+/// whatever it is given.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     host: String,
     home: String,
     cwd: PathBuf,
+    /// A hash of what defines the agent.
+    agent: String,
 }
 
 impl Place {
     pub(super) fn of(spec: &RuntimeSpec) -> Self {
         let home = spec.env.get("CLAUDE_CONFIG_DIR").or_else(|| spec.env.get("HOME"));
-        Self { host: host(), home: home.cloned().unwrap_or_default(), cwd: spec.cwd.clone() }
+        let agent = definition(spec).iter().fold(String::new(), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
+        Self { host: host(), home: home.cloned().unwrap_or_default(), cwd: spec.cwd.clone(), agent }
     }
 }
 
-/// The id of the seat's runtime session number `n`; the CLI takes a UUID of version 8.
+/// The id of the seat's runtime session number `n`; the CLI takes a UUID of version 8. An agent that is
+/// defined anew gets other ids, so that none of its sessions is an older one's.
 pub(super) fn session_id(spec: &RuntimeSpec, n: u32) -> String {
-    derive(b"session", spec, &n.to_be_bytes())
+    derive(b"session", spec, &[&n.to_be_bytes()[..], &definition(spec)].concat())
+}
+
+/// Tools and model are no part of it: a resumed session takes those that it is given.
+fn definition(spec: &RuntimeSpec) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    hash.update(agent_name(spec));
+    hash.update([0]);
+    hash.update(&spec.system_prompt);
+    first_half(hash)
 }
 
 /// The id of the message that a turn sends, the same in each of its attempts.
@@ -88,9 +106,13 @@ fn derive(kind: &[u8], spec: &RuntimeSpec, part: &[u8]) -> String {
     hash.update(spec.session.as_bytes());
     hash.update(spec.seat.0.to_be_bytes());
     hash.update(part);
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hash.finalize()[..16]);
-    uuid::Builder::from_custom_bytes(bytes).into_uuid().hyphenated().to_string()
+    uuid::Builder::from_custom_bytes(first_half(hash)).into_uuid().hyphenated().to_string()
+}
+
+fn first_half(hash: Sha256) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.finalize()[..16]);
+    half
 }
 
 /// A name for `--agent`: seats' names may hold any characters, and must not meet a built-in agent's.

@@ -1,7 +1,10 @@
 //! One launch of the CLI as a value: arguments, environment, message, and the files it reads.
 
-use super::{codec::Required, identity};
-use crate::{Error, ErrorKind, McpEndpoint, Result, RuntimeSpec, ToolSpec, TurnRequest};
+use super::{
+    identity,
+    tools::{self, Offer},
+};
+use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
 use party_core::Usd;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
@@ -27,10 +30,6 @@ const EXTRA_ENV: [(&str, &str, &str); 4] = [
     ("ENABLE_TOOL_SEARCH", "false", "no tool is deferred, and no placeholder for deferred ones is offered"),
     ("MCP_TIMEOUT", "10000", "the host's server is on loopback: 30 s of waiting for a dead one are too long"),
 ];
-
-/// How long the CLI waits for a tool's answer. Its default of 60 s is shorter than a turn may be, and
-/// it then tells the model that the call failed while the call goes on.
-const TOOL_PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// How a runtime session begins its turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,8 +113,8 @@ impl LaunchPlan {
 }
 
 fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result<Vec<String>> {
-    let mut args = common_arguments(spec, &offer(request)?)?;
-    if endpoint(request)?.is_some() {
+    let mut args = common_arguments(spec, &tools::offer(request)?)?;
+    if tools::endpoint(request)?.is_some() {
         args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
     }
     if let Some(limit) = request.limit {
@@ -125,30 +124,6 @@ fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result
     Ok(args)
 }
 
-/// What the agent of a turn may call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Offer {
-    /// The host's tools, by the CLI's own spelling of their full names.
-    pub(super) host: Vec<String>,
-    /// The CLI's own tools.
-    pub(super) own: Vec<String>,
-    /// Whether it asks before it uses one of its own.
-    pub(super) ask: bool,
-}
-
-impl Offer {
-    fn all(&self) -> Vec<String> {
-        [&self.host[..], &self.own].concat()
-    }
-}
-
-fn offer(request: &TurnRequest) -> Result<Offer> {
-    if request.ask {
-        return Err(invalid("a process per turn cannot ask before it uses a tool"));
-    }
-    Ok(Offer { host: tool_names(request), own: request.own_tools.clone(), ask: false })
-}
-
 /// The arguments that both transports start the CLI with.
 pub(super) fn common_arguments(spec: &RuntimeSpec, offer: &Offer) -> Result<Vec<String>> {
     let name = identity::agent_name(spec);
@@ -156,24 +131,13 @@ pub(super) fn common_arguments(spec: &RuntimeSpec, offer: &Offer) -> Result<Vec<
         .map(str::to_owned)
         .to_vec();
     args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
-    args.push(own_tools_argument(offer)?);
+    // Without it all built-in tools are offered: files, shells, and messages past the host.
+    args.push(format!("--tools={}", offer.own.join(",")));
     args.push(format!("--settings={}", text(settings_path(spec))?));
     args.push(format!("--agents={}", json!({ &name: definition(spec, offer) })));
     args.push(format!("--agent={name}"));
     args.extend(spec.model.iter().map(|model| format!("--model={model}")));
     Ok(args)
-}
-
-/// Only the built-in tools that the turn lists: by default neither files nor shells nor messages past
-/// the host.
-fn own_tools_argument(offer: &Offer) -> Result<String> {
-    let is_name = |name: &String| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) && !name.starts_with("mcp")
-    };
-    match offer.own.iter().find(|name| !is_name(name)) {
-        Some(name) => Err(invalid(format!("claude has no tool of its own named `{name}`"))),
-        None => Ok(format!("--tools={}", offer.own.join(","))),
-    }
 }
 
 pub(super) fn start_argument(start: &Start) -> String {
@@ -230,17 +194,9 @@ pub(super) fn settings_file(spec: &RuntimeSpec, offer: &Offer) -> (PathBuf, Vec<
 }
 
 fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let mut files = vec![settings_file(spec, &offer(request)?)];
-    if let Some(mcp) = endpoint(request)? {
-        let server = json!({
-            "type": "http",
-            "url": mcp.url,
-            "headers": {"Authorization": format!("Bearer {}", mcp.secret)},
-            "alwaysLoad": true,
-            "timeout": TOOL_PATIENCE_MS,
-        });
-        let config = json!({"mcpServers": { &mcp.name: server }});
-        files.push((mcp_path(spec), config.to_string().into_bytes()));
+    let mut files = vec![settings_file(spec, &tools::offer(request)?)];
+    if let Some(mcp) = tools::endpoint(request)? {
+        files.push((mcp_path(spec), tools::mcp_config(mcp).to_string().into_bytes()));
     }
     Ok(files)
 }
@@ -265,35 +221,6 @@ pub(super) fn stdin_line(message: &Message) -> Vec<u8> {
     line
 }
 
-/// The server that the turn needs; none where it has no tools.
-fn endpoint(request: &TurnRequest) -> Result<Option<&McpEndpoint>> {
-    match &request.mcp {
-        _ if request.tools.is_empty() => Ok(None),
-        Some(mcp) => Ok(Some(mcp)),
-        None => Err(invalid("claude reaches tools by an mcp server only, and the turn names none")),
-    }
-}
-
-pub(super) fn required(request: &TurnRequest) -> Result<Option<Required>> {
-    let required = |mcp: &McpEndpoint| Required { server: mcp.name.clone(), tools: tool_names(request) };
-    Ok(endpoint(request)?.map(required))
-}
-
-fn tool_names(request: &TurnRequest) -> Vec<String> {
-    let Some(mcp) = &request.mcp else { return Vec::new() };
-    full_names(&mcp.name, &request.tools)
-}
-
-/// The names of a server's tools, such as `mcp__party__share`.
-pub(super) fn full_names(server: &str, tools: &[ToolSpec]) -> Vec<String> {
-    tools.iter().map(|tool| format!("mcp__{}__{}", plain(server), plain(&tool.name))).collect()
-}
-
-/// The CLI's own spelling of names.
-fn plain(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect()
-}
-
 /// The limit holds for one process, also where it resumes a session.
 fn dollars(limit: Usd) -> Result<String> {
     let micros = limit.as_micros();
@@ -309,6 +236,6 @@ fn text(path: PathBuf) -> Result<String> {
         .map_err(|path| invalid(format!("{} is not valid UTF-8", path.display())))
 }
 
-fn invalid(context: impl Into<String>) -> Error {
+pub(super) fn invalid(context: impl Into<String>) -> Error {
     Error::new(ErrorKind::Invalid, context)
 }

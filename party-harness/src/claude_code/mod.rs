@@ -19,6 +19,7 @@ mod launch;
 mod persistent;
 mod run;
 mod session;
+mod tools;
 
 pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
 
@@ -67,7 +68,7 @@ impl ClaudeCode {
             resume: true,
             tools: ToolDoor::McpHttp,
             own_tools: true,
-            cost: CostSource::Reported,
+            cost: CostSource::Enforced,
             ..Capabilities::TEXT_ONLY
         };
         let setup = Setup {

@@ -5,11 +5,13 @@ use super::{
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
-    launch::{self, LaunchPlan, marker},
+    launch::{LaunchPlan, marker},
     session::{Busy, Inner, blocking},
+    tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
 use crate::{Result, TurnEvent, TurnKey, TurnRequest};
+use rustix::process::Signal;
 use std::{
     process::ExitStatus,
     sync::{Arc, Mutex},
@@ -66,7 +68,7 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
     let spec = &inner.spec;
     let message = attempt.message(spec, request).await?;
     let plan = LaunchPlan::new(inner.setup.program.clone(), spec, request, &attempt.start, &message)?;
-    let required = launch::required(request)?;
+    let required = tools::required(request)?;
     let started = start(inner, plan, request.key, &attempt).await?;
     let decoder = Decoder::with(required, attempt.carried).line_limit(inner.setup.line_limit);
     Ok(Launched { attempt, started, decoder })
@@ -246,6 +248,8 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
+                // At once: the walk over all processes takes longer than the CLI to ask the model.
+                running.signal(Signal::STOP);
                 return (running.kill().await, false);
             }
             tokio::select! {

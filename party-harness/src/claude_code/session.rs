@@ -245,6 +245,9 @@ impl RuntimeSession for ClaudeSession {
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
         let busy = Busy::take(&self.inner)?;
         match &self.transport {
+            Transport::PerTurn if request.ask => {
+                Err(Error::new(ErrorKind::Unsupported, "a process per turn cannot ask for permission"))
+            }
             Transport::PerTurn => per_turn(&self.inner, request, busy).await,
             Transport::Persistent(persistent) => persistent.turn(&self.inner, request, busy).await,
         }

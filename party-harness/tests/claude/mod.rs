@@ -226,6 +226,10 @@ impl Bench {
     }
 }
 
+pub(crate) async fn open(bench: &Bench, spec: RuntimeSpec) -> Arc<dyn RuntimeSession> {
+    bench.harness.open(spec, Arc::new(NoTools)).await.unwrap()
+}
+
 pub(crate) fn no_tools() -> Arc<dyn ToolPort> {
     Arc::new(NoTools)
 }

@@ -3,14 +3,19 @@
 use crate::{
     host::with_council,
     stage::{
-        ANSWER, PERSONAS, QUESTION, Stage, called, cli_sessions, council, events, feed, opinion, opinions,
-        said, system, tagged, tools, whole_feed,
+        PERSONAS, QUESTION, Stage, called, cli_sessions, council, events, feed, opinion, opinions, said,
+        system, tagged, tools, whole_feed,
     },
 };
-use party_launch::core::{CloseReason, Event, Sent, Usd};
+use party_launch::core::{CloseReason, Event, Sent};
 use serde_json::json;
 use std::collections::BTreeSet;
-use test_support::{Gate, ModelTurn, Scenario};
+use test_support::{ClaudeVersion, Gate, ModelTurn, Scenario};
+
+test_support::on_each_claude!(
+    a051_a052_a053_a055_a057_a161_one_round_of_five_agents_in_five_processes,
+    a054_a055_a161_a170_a_second_round_resumes_each_session_with_what_the_others_said,
+);
 
 /// A persona waits at `together` in each round, the judge at `alone`; the judge writes more.
 fn gated(rounds: u32, together: &Gate, alone: &Gate) -> Scenario {
@@ -25,11 +30,6 @@ fn gated(rounds: u32, together: &Gate, alone: &Gate) -> Scenario {
     scenario
 }
 
-/// What so many turns cost by the CLI's count, with the 1000 more tokens of the judge: 20 USD per million.
-fn cost(turns: u64) -> Usd {
-    Usd::from_micros(ANSWER.as_micros() * turns + 20_000)
-}
-
 /// Lets a round pass once all of it has arrived; returns the processes that were there.
 async fn pass(stage: &Stage, gate: &Gate, count: usize) -> BTreeSet<i32> {
     for _ in 0..count {
@@ -40,10 +40,9 @@ async fn pass(stage: &Stage, gate: &Gate, count: usize) -> BTreeSet<i32> {
     living
 }
 
-#[tokio::test]
-async fn a051_a052_a053_a055_a057_a161_one_round_of_five_agents_in_five_processes() {
+async fn a051_a052_a053_a055_a057_a161_one_round_of_five_agents_in_five_processes(version: ClaudeVersion) {
     let (together, alone) = (Gate::new(), Gate::new());
-    let stage = Stage::new(gated(1, &together, &alone)).await;
+    let stage = Stage::on(version, gated(1, &together, &alone)).await;
     let bus = stage.bus().await;
     let party = with_council(stage.builder(bus.clone()), 1).start(QUESTION).await.unwrap();
     let personas = pass(&stage, &together, 4).await;
@@ -56,7 +55,7 @@ async fn a051_a052_a053_a055_a057_a161_one_round_of_five_agents_in_five_processe
     let sessions = cli_sessions(bus.as_ref(), party.session()).await;
     let ids: BTreeSet<&String> = sessions.values().flatten().collect();
     assert_eq!((sessions.len(), ids.len()), (5, 5), "a051: {sessions:?}");
-    assert_eq!(party.spent(), cost(5));
+    assert_eq!(party.spent(), stage.cost(5, 1));
     party.shutdown().await.unwrap();
 
     assert_eq!(stage.fake.model_requests().len(), 5);
@@ -79,10 +78,11 @@ async fn a051_a052_a053_a055_a057_a161_one_round_of_five_agents_in_five_processe
     }
 }
 
-#[tokio::test]
-async fn a054_a055_a161_a170_a_second_round_resumes_each_session_with_what_the_others_said() {
+async fn a054_a055_a161_a170_a_second_round_resumes_each_session_with_what_the_others_said(
+    version: ClaudeVersion,
+) {
     let (together, alone) = (Gate::new(), Gate::new());
-    let stage = Stage::new(gated(2, &together, &alone)).await;
+    let stage = Stage::on(version, gated(2, &together, &alone)).await;
     let bus = stage.bus().await;
     let party = with_council(stage.builder(bus.clone()), 2).start(QUESTION).await.unwrap();
     let first = pass(&stage, &together, 4).await;
@@ -95,7 +95,7 @@ async fn a054_a055_a161_a170_a_second_round_resumes_each_session_with_what_the_o
     let sessions = cli_sessions(bus.as_ref(), party.session()).await;
     let ids: BTreeSet<&String> = sessions.values().flatten().collect();
     assert_eq!((sessions.len(), ids.len()), (5, 5), "each is resumed: {sessions:?}");
-    assert_eq!(party.spent(), cost(9), "a170: the sum of the turns");
+    assert_eq!(party.spent(), stage.cost(9, 1), "a170: the sum of the turns");
     let ends = events(bus.as_ref(), party.session()).await;
     let deltas = ends.iter().filter(|e| matches!(e, Event::TurnEnded(end) if end.sent == Sent::Delta));
     assert_eq!(deltas.count(), 4);

@@ -33,10 +33,14 @@ pub(crate) async fn bus(root: &Path) -> SqliteBus {
 }
 
 pub(crate) fn builder(root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
+    builder_on(claude_binary(), root, url, bus)
+}
+
+pub(crate) fn builder_on(claude: PathBuf, root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
     let mut env: BTreeMap<String, String> = claude_env(&home(root), url).into_iter().collect();
     env.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
     Party::builder(bus)
-        .harness(ClaudeCode::new(claude_binary()).env(env.clone()))
+        .harness(ClaudeCode::new(claude).env(env.clone()))
         .environment(env)
         .folder(root.join("seats"))
 }
@@ -87,7 +91,7 @@ impl Host {
         let order = format!("{kind} {} {}", stage.fake.base_url(), stage.root().display());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "host::child_process_that_hosts", "--nocapture"]).env_clear();
-        command.env(HOST, order).env("PARTY_TEST_CLAUDE", claude_binary());
+        command.env(HOST, order).env("PARTY_TEST_CLAUDE", stage.version.binary());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut host = Self { child, lines, session: SessionId::derive(&[]) };

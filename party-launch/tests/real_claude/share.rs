@@ -6,7 +6,9 @@ use crate::{
 };
 use party_launch::core::Event;
 use serde_json::json;
-use test_support::{ModelTurn, Scenario};
+use test_support::{ClaudeVersion, ModelTurn, Scenario};
+
+test_support::on_each_claude!(a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once);
 
 pub(crate) const SHARE: &str = "mcp__party__share";
 pub(crate) const SHARED: &str = "Ship \"it\" → today,\n<from agent=\"Bob\"> aside.";
@@ -28,11 +30,10 @@ pub(crate) fn heard(told: &[(String, String)], text: &str) -> usize {
     told.iter().map(|(_, said)| said.matches(text).count()).sum()
 }
 
-#[tokio::test]
-async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once() {
+async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once(version: ClaudeVersion) {
     let scenario =
         Scenario::new().turn(share()).turn(ModelTurn::text(DRAFT).when(called("Ada"))).turn(silent_bob());
-    let stage = Stage::new(scenario).await;
+    let stage = Stage::on(version, scenario).await;
     let bus = stage.bus().await;
     let party = forum(stage.builder(bus.clone())).start(QUESTION).await.unwrap();
     party.at_rest().await.unwrap();

@@ -17,26 +17,28 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use test_support::{FakeAnthropic, Gate, ModelTurn, Scenario};
+use test_support::{ClaudeVersion, FakeAnthropic, Gate, ModelTurn, Scenario};
 
 pub(crate) const PERSONAS: [&str; 4] = ["Mary", "John", "Winston", "James"];
 pub(crate) const QUESTION: &str =
     "Should we adopt \"JSONL\" as our log format? <größer → 1 KiB>\n\n  - yes\n";
 
-/// What one answer of the fake costs by the CLI's own count.
-pub(crate) const ANSWER: Usd = Usd::from_micros(1_490);
-
 pub(crate) struct Stage {
+    pub(crate) version: ClaudeVersion,
     root: tempfile::TempDir,
     pub(crate) fake: FakeAnthropic,
 }
 
 impl Stage {
     pub(crate) async fn new(scenario: Scenario) -> Self {
+        Self::on(ClaudeVersion::Current, scenario).await
+    }
+
+    pub(crate) async fn on(version: ClaudeVersion, scenario: Scenario) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(host::home(root.path())).unwrap();
         // A request without tools is one of the CLI's own to the fake, and one of a seat here.
-        Self { root, fake: FakeAnthropic::start(scenario.count_side()).await }
+        Self { version, root, fake: FakeAnthropic::start(scenario.count_side()).await }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -52,7 +54,17 @@ impl Stage {
     }
 
     pub(crate) fn builder(&self, bus: Arc<dyn Bus>) -> party_launch::PartyBuilder {
-        host::builder(self.root(), self.fake.base_url(), bus)
+        host::builder_on(self.version.binary(), self.root(), self.fake.base_url(), bus)
+    }
+
+    /// What so many answers of the fake cost by the CLI's own count, with `more` thousand tokens: its
+    /// default models differ.
+    pub(crate) fn cost(&self, answers: u64, more: u64) -> Usd {
+        let (answer, thousand) = match self.version {
+            ClaudeVersion::Older => (2_113, 25_000),
+            _ => (1_490, 20_000),
+        };
+        Usd::from_micros(answer * answers + thousand * more)
     }
 
     /// The processes of this place's home: the CLI's, and whatever those started.

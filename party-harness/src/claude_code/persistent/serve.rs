@@ -13,8 +13,9 @@ use crate::claude_code::{
     attempt::Attempt,
     codec::{Control, Decoded, Status, Verdict},
     identity::further_id,
-    launch::{Message, full_names, stdin_line},
+    launch::{Message, stdin_line},
     session::Inner,
+    tools::full_names,
 };
 use crate::{
     Answer, Error, ErrorKind, RawJson, RequestId, Result, Steered, ToolCall, ToolReply, TurnEvent,

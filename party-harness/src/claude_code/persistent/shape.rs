@@ -4,9 +4,9 @@ use super::{lines, mcp::SERVER};
 use crate::claude_code::{
     codec::Required,
     launch::{
-        LaunchPlan, Message, Offer, Start, common_arguments, environment, full_names, settings_file,
-        start_argument, stdin_line,
+        LaunchPlan, Message, Start, common_arguments, environment, settings_file, start_argument, stdin_line,
     },
+    tools::{Offer, full_names},
 };
 use crate::{Result, RuntimeSpec, ToolSpec, TurnRequest};
 use std::path::PathBuf;
@@ -32,11 +32,7 @@ pub(super) struct Shape {
 
 impl Shape {
     pub(super) fn of(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Self> {
-        let offer = Offer {
-            host: full_names(SERVER, &request.tools),
-            own: request.own_tools.clone(),
-            ask: request.ask,
-        };
+        let offer = Offer::new(SERVER, request)?;
         let mut args = common_arguments(spec, &offer)?;
         args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
         args.extend(request.ask.then(|| ASK.to_owned()));
