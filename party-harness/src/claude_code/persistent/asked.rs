@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn every_question_has_an_answer() {
         let hook = ControlRequest::Hook { callback: "h".into(), input: json!({}).into() };
-        assert_eq!(answer(hook)["response"], json!({"subtype": "success", "request_id": "q", "response": {}}));
+        assert_eq!(
+            answer(hook)["response"],
+            json!({"subtype": "success", "request_id": "q", "response": {}})
+        );
         let unknown = answer(ControlRequest::Unknown { subtype: "elicitation".into() });
         assert_eq!(unknown["response"]["error"], "unknown request `elicitation`");
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
@@ -69,15 +72,13 @@ mod tests {
         assert_eq!(other["response"]["error"], "no server `x` lives here");
         let own = answer(ControlRequest::Mcp { server: SERVER.into(), message: message.into() });
         assert_eq!(own["response"]["response"]["mcp_response"]["result"], json!({}));
-        let leave =
-            ControlRequest::CanUseTool { tool: "Bash".into(), input: json!({}).into(), call: None };
+        let leave = ControlRequest::CanUseTool { tool: "Bash".into(), input: json!({}).into(), call: None };
         assert_eq!(answer(leave)["response"]["response"]["behavior"], "deny");
     }
 
     #[test]
     fn a_call_outside_of_a_turn_is_refused() {
-        let tool =
-            ToolSpec { name: "share".into(), description: String::new(), input_schema: json!({}) };
+        let tool = ToolSpec { name: "share".into(), description: String::new(), input_schema: json!({}) };
         let params = json!({"name": "share"});
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
         let what = ControlRequest::Mcp { server: SERVER.into(), message: message.into() };

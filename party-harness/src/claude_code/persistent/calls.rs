@@ -51,6 +51,11 @@ impl Calls {
         Some((request, id, reply))
     }
 
+    /// Ends all calls: the control requests and JSON-RPC ids of those that are waited for.
+    pub(super) fn end(&mut self) -> BTreeMap<String, Value> {
+        std::mem::take(self).open
+    }
+
     /// The runtime no longer waits for the answer to this control request.
     pub(super) fn forget(&mut self, request: &str) {
         self.open.remove(request);

@@ -104,7 +104,8 @@ mod tests {
         let recorded = r#"{"type":"control_response","response":{"subtype":"success","request_id":"k","response":{"mcp_response":{"jsonrpc":"2.0","id":2,"result":{}}}}}"#;
         let message = json!({"jsonrpc": "2.0", "id": 2, "result": {}});
         assert_eq!(json(&mcp("k", &message)), serde_json::from_str::<Value>(recorded).unwrap());
-        let recorded = r#"{"type":"control_response","response":{"subtype":"error","request_id":"k","error":"no"}}"#;
+        let recorded =
+            r#"{"type":"control_response","response":{"subtype":"error","request_id":"k","error":"no"}}"#;
         assert_eq!(json(&refuse("k", "no")), serde_json::from_str::<Value>(recorded).unwrap());
     }
 

@@ -1,16 +1,14 @@
 //! The process that serves turns, with its pipes.
 
-use super::shape::Shape;
+use super::{child::Child, shape::Shape};
 use crate::claude_code::{
     codec::{Decoded, Decoder, Exit},
     run::{DRAIN, Started},
 };
-use crate::process::{Patience, Running, code_and_signal, drain, ladder};
-use rustix::process::Signal;
+use crate::process::{Patience, drain};
 use std::{
     collections::VecDeque,
-    io,
-    process::ExitStatus,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,10 +17,7 @@ use tokio::{
     process::{ChildStdin, ChildStdout},
     time::{Instant, sleep, timeout},
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{AbortOnDropHandle, task_tracker::TaskTrackerToken},
-};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// How long the CLI may take to answer a request of the control protocol, as in its official SDKs. The
 /// first one waits for a cold start.
@@ -48,17 +43,19 @@ pub(super) struct Live {
     pub(super) decoder: Decoder,
     /// When it is late with its answer to the line that opens the protocol.
     pub(super) opening: Option<Instant>,
-    running: Running,
+    pub(super) child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
     outbox: VecDeque<u8>,
     buffer: Vec<u8>,
+    /// What of the buffer is not decoded.
+    unread: Range<usize>,
+    /// Since when it reads no more.
+    deaf: Option<Instant>,
     /// Since when its output is at its end.
     ended: Option<Instant>,
-    exit: Option<io::Result<ExitStatus>>,
     stderr: Arc<Mutex<Vec<u8>>>,
     hearing: AbortOnDropHandle<()>,
-    token: TaskTrackerToken,
     patience: Patience,
 }
 
@@ -73,37 +70,24 @@ impl Live {
         let Started { running, token, pipes, stdin } = started;
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let tail = Arc::clone(&stderr);
-        let hearing =
-            AbortOnDropHandle::new(tokio::spawn(async move { drain(pipes.stderr, &tail).await }));
+        let hearing = AbortOnDropHandle::new(tokio::spawn(async move { drain(pipes.stderr, &tail).await }));
         Self {
             shape,
             session,
             decoder,
             opening: Some(Instant::now() + CONTROL_PATIENCE),
-            running,
+            child: Child::new(running, token),
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             outbox: stdin.into(),
             buffer: vec![0; 64 * 1024],
+            unread: 0..0,
+            deaf: None,
             ended: None,
-            exit: None,
             stderr,
             hearing,
-            token,
             patience,
         }
-    }
-
-    pub(super) fn signal(&self, signal: Signal) {
-        self.running.signal(signal);
-    }
-
-    /// Ends it at once. It does nothing more from now on: the walk over all of its processes takes
-    /// longer than a call of a model.
-    pub(super) async fn kill(&mut self) {
-        self.running.signal(Signal::STOP);
-        let exit = self.running.kill().await;
-        self.exit.get_or_insert(exit);
     }
 
     /// Queues a line for the CLI.
@@ -115,78 +99,67 @@ impl Live {
     /// cancel.
     pub(super) async fn next(&mut self, may_read: bool) -> Next {
         loop {
-            if self.exit.is_some() && self.ended.is_some() {
+            if may_read && let Some(said) = self.line() {
+                return Next::Said(said);
+            }
+            if self.child.has_exited() && self.ended.is_some() && self.unread.is_empty() {
                 return Next::Gone;
             }
             let reads = may_read && self.ended.is_none() && self.outbox.len() < BACKLOG;
-            let mute = self.ended.map(|since| since + self.patience.exit);
+            let mute = self.ended.or(self.deaf).map(|since| since + self.patience.exit);
             tokio::select! {
                 written = flush(&mut self.stdin, &mut self.outbox), if !self.outbox.is_empty() => {
                     if !written {
                         (self.stdin, self.outbox) = (None, VecDeque::new());
+                        self.deaf.get_or_insert_with(Instant::now);
                     }
                 }
                 read = self.stdout.read(&mut self.buffer), if reads => match read {
-                    Ok(read @ 1..) => return Next::Said(self.decoder.feed(&self.buffer[..read])),
+                    Ok(read @ 1..) => self.unread = 0..read,
                     _ => self.ended = Some(Instant::now()),
                 },
-                exit = self.running.wait(), if self.exit.is_none() => self.exit = Some(exit),
+                () = self.child.exited(), if !self.child.has_exited() => {}
                 // Others may hold its output open.
-                () = sleep(DRAIN), if self.exit.is_some() && reads => self.ended = Some(Instant::now()),
-                () = until(mute), if mute.is_some() && self.exit.is_none() => {
-                    self.exit = Some(self.running.kill().await);
-                }
+                () = sleep(DRAIN), if self.child.has_exited() && reads => self.ended = Some(Instant::now()),
+                // What is left waits for its reader.
+                () = std::future::pending(), if self.child.has_exited() && !reads => {}
+                () = until(mute), if mute.is_some() && !self.child.has_exited() => self.child.kill().await,
             }
         }
+    }
+
+    /// Decodes the next line of what was read, so that what follows the end of a turn is no part of it.
+    fn line(&mut self) -> Option<Vec<Decoded>> {
+        while !self.unread.is_empty() {
+            let rest = &self.buffer[self.unread.clone()];
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            let said = self.decoder.feed(&rest[..end]);
+            self.unread.start += end;
+            if !said.is_empty() || self.decoder.is_done() {
+                return Some(said);
+            }
+        }
+        None
     }
 
     /// Asks it to end: nothing more will come. It writes its transcript, and goes; whatever it still
     /// says is not read any more. One that stays is ended, at once where `now` says so.
     pub(super) async fn retire(mut self, now: &CancellationToken) {
         drop(self.stdin.take());
-        let Patience { rung, exit: patience } = self.patience;
-        let mut stdout = self.stdout;
-        let running = &mut self.running;
-        let exit = async {
-            tokio::select! {
-                biased;
-                () = now.cancelled() => {
-                    (running.kill().await, true)
-                }
-                exit = timeout(patience, running.wait()) => match exit {
-                    Ok(exit) => (exit, false),
-                    Err(_) => (ladder(running, rung).await, true),
-                },
-            }
-        };
         let discard = async {
-            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+            let _ = tokio::io::copy(&mut self.stdout, &mut tokio::io::sink()).await;
             std::future::pending::<()>().await;
         };
-        let (exit, forced) = tokio::select! { exit = exit => exit, () = discard => return };
-        settle(self.running, &exit, forced).await;
-        drop(self.token);
+        tokio::select! { () = self.child.end(self.patience, now) => {}, () = discard => {} }
+        self.child.settled().await;
     }
 
     /// What is left of a process that is gone.
     pub(super) async fn bury(self, interrupted: bool) -> (Decoder, Exit) {
-        let exit = self.exit.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-        settle(self.running, &exit, interrupted).await;
-        drop(self.token);
+        let (code, signal) = self.child.settled().await;
         let _ = timeout(DRAIN, self.hearing).await;
         let stderr = self.stderr.lock().map(|tail| String::from_utf8_lossy(&tail).into_owned());
-        let (code, signal) = code_and_signal(&exit);
         (self.decoder, Exit { code, signal, stderr: stderr.unwrap_or_default(), interrupted })
-    }
-}
-
-/// Whatever outlived a process that did not end by itself is ended.
-async fn settle(running: Running, exit: &io::Result<ExitStatus>, forced: bool) {
-    let (_, signal) = code_and_signal(exit);
-    if signal.is_some() || forced {
-        running.sweep().await;
-    } else {
-        running.gone();
     }
 }
 

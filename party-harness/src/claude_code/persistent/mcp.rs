@@ -145,10 +145,7 @@ mod tests {
         let (call_id, arguments) = (Some("toolu_a".to_owned()), json!({"x": "1"}));
         assert_eq!(call, Asked::Call { id: json!(2), call: call_id, name: "share".into(), arguments });
         let reply = answer(&json!(2), &ToolReply { text: "done".into(), is_error: true });
-        assert_eq!(
-            reply["result"],
-            json!({"content": [{"type": "text", "text": "done"}], "isError": true})
-        );
+        assert_eq!(reply["result"], json!({"content": [{"type": "text", "text": "done"}], "isError": true}));
     }
 
     #[test]
@@ -160,7 +157,8 @@ mod tests {
         assert_eq!(refused("tools/call", json!({"name": "rm"})), -32602);
         assert_eq!(refused("resources/list", Value::Null), -32601);
         assert_eq!(answered(json!(3))["error"]["code"], -32600);
-        let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}});
+        let cancelled =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 2}});
         assert_eq!(ask(cancelled), Asked::Cancelled(json!(2)));
         assert_eq!(ask(json!({"method": "notifications/initialized"})), Asked::Answer(noted()));
     }

@@ -16,6 +16,7 @@
 
 mod asked;
 mod calls;
+mod child;
 mod lines;
 mod live;
 mod mcp;

@@ -1,8 +1,7 @@
 //! The task that owns a session's process: it starts it, keeps it between turns, and ends it.
 
 use super::{
-    Order,
-    asked,
+    Order, asked,
     live::{Live, Next},
     serve::{Left, Serving},
 };
@@ -149,8 +148,7 @@ impl Owner {
         let (inner, shape) = (&self.inner, serving.order.shape.clone());
         let plan = shape.plan(inner.setup.program.clone(), &inner.spec, &attempt.start, message)?;
         let started = start(inner, plan, serving.order.request.key, attempt).await?;
-        let decoder =
-            Decoder::with(shape.required(), attempt.carried).line_limit(inner.setup.line_limit);
+        let decoder = Decoder::with(shape.required(), attempt.carried).line_limit(inner.setup.line_limit);
         let session = match &attempt.start {
             Start::Resume(id) => Some(id.clone()),
             Start::Fresh(_) => None,

@@ -17,10 +17,8 @@ use crate::claude_code::{
     session::Inner,
     tools::full_names,
 };
-use crate::{
-    Answer, Error, ErrorKind, RawJson, RequestId, Result, Steered, ToolCall, ToolReply, TurnEvent,
-};
-use party_core::{Cost, Usd};
+use crate::{Answer, Error, ErrorKind, RawJson, RequestId, Result, Steered, ToolCall, ToolReply, TurnEvent};
+use party_core::{Cost, Failure, Usd};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::{
@@ -202,14 +200,15 @@ impl Serving {
             }
         }
         if live.decoder.poisoned().is_some() || self.fatal.is_some() {
-            live.kill().await;
+            live.child.kill().await;
         }
         let waits = live.decoder.is_done() && !self.receipts.is_settled();
         if live.decoder.is_done() {
             self.receipts.paused();
         }
         // What was sent late begins a run of its own at once.
-        self.late = waits.then(|| self.late.unwrap_or_else(|| Instant::now() + self.inner.setup.patience.exit));
+        self.late =
+            waits.then(|| self.late.unwrap_or_else(|| Instant::now() + self.inner.setup.patience.exit));
     }
 
     /// The turn runs in the session `id`; said once.
@@ -354,7 +353,7 @@ impl Serving {
     async fn stop_now(&mut self, live: &mut Live) {
         let at = Instant::now() + self.inner.setup.patience.rung;
         self.stopping = Some(Stopping { at, signals: Vec::new(), hard: true });
-        live.kill().await;
+        live.child.kill().await;
     }
 
     /// Whatever was awaited did not come in time.
@@ -364,14 +363,14 @@ impl Serving {
         if let Some(stopping) = self.stopping.as_mut().filter(|stopping| stopping.at <= now) {
             (stopping.hard, stopping.at) = (true, now + rung);
             match stopping.signals.pop() {
-                Some(signal) => live.signal(signal),
-                None => live.kill().await,
+                Some(signal) => live.child.signal(signal),
+                None => live.child.kill().await,
             }
         } else if self.late.is_some_and(|late| late <= now) {
             self.out_of_step = true;
         } else if live.opening.take_if(|opening| *opening <= now).is_some() {
             self.fatal = Some("claude does not answer the control protocol".to_owned());
-            live.kill().await;
+            live.child.kill().await;
         }
     }
 
@@ -379,15 +378,26 @@ impl Serving {
     pub(super) fn verdict(&mut self, live: &mut Live) -> Verdict {
         let mut verdict = live.decoder.end_turn();
         if self.receipts.is_repeated() {
-            verdict.status = Status::Repeated;
-            verdict.reason = Some("claude has the message already, and does nothing with it".to_owned());
+            let reason = "claude has the message already, and does nothing with it".to_owned();
+            (verdict.status, verdict.reason) = (Status::Repeated, Some(reason));
+            verdict.failure = Some(Failure::Other);
         } else if self.never_ran() && self.is_stopped() {
             (verdict.status, verdict.reason) = (Status::Cancelled, Some("interrupted".to_owned()));
+            verdict.failure = None;
         }
         if self.never_ran() {
             verdict.cost = Cost::Reported(Usd::ZERO);
+            verdict.session.clone_from(&live.session);
         }
-        self.between_launches();
+        // Whatever the CLI still waits for, it waits for in vain.
+        for (request, id) in self.calls.end() {
+            live.write(&lines::mcp(&request, &mcp::error(&id, -32600, "the turn is over")));
+        }
+        for id in std::mem::take(&mut self.questions).into_keys() {
+            live.write(&lines::deny(&id, "the turn is over"));
+            self.emit(TurnEvent::PermissionWithdrawn { request: RequestId(id) });
+        }
+        self.late = None;
         verdict
     }
 
@@ -400,18 +410,14 @@ impl Serving {
         }
         if let Some(why) = self.fatal.take() {
             (verdict.status, verdict.reason) = (Status::Failed, Some(why));
+            verdict.failure = Some(Failure::Died);
         }
-        self.between_launches();
-        verdict
-    }
-
-    /// Calls and questions end with the run that they belong to.
-    fn between_launches(&mut self) {
-        self.calls = Calls::default();
+        self.calls.end();
         for id in std::mem::take(&mut self.questions).into_keys() {
             self.emit(TurnEvent::PermissionWithdrawn { request: RequestId(id) });
         }
         self.late = None;
+        verdict
     }
 
     /// The next event that the reader has not been told. Safe to cancel.

@@ -63,6 +63,7 @@ impl Shape {
         let stdin = [lines::initialize(servers), stdin_line(message)].concat();
         let (mut args, files) = (self.args.clone(), self.files.clone());
         args.push(start_argument(start));
-        LaunchPlan { program, args, env: environment(spec), cwd: spec.cwd.clone(), stdin, files }.checked(spec)
+        LaunchPlan { program, args, env: environment(spec), cwd: spec.cwd.clone(), stdin, files }
+            .checked(spec)
     }
 }
