@@ -17,15 +17,15 @@ pub(super) struct Child {
 /// The token is what the session's end waits for; it waits for no reader of events.
 #[derive(Debug)]
 enum State {
-    Running(Running, TaskTrackerToken),
+    Running(Box<Running>, TaskTrackerToken),
     /// What outlived it is ended.
     Settling(JoinHandle<()>),
     Gone,
 }
 
 impl Child {
-    pub(super) const fn new(running: Running, token: TaskTrackerToken) -> Self {
-        Self { state: State::Running(running, token), forced: false, exit: None }
+    pub(super) fn new(running: Running, token: TaskTrackerToken) -> Self {
+        Self { state: State::Running(Box::new(running), token), forced: false, exit: None }
     }
 
     pub(super) const fn has_exited(&self) -> bool {
