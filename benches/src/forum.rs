@@ -38,6 +38,7 @@ impl Forum {
             feed: ThreadId::derive(&[b"feed"]),
             seats: SEATS.into_iter().map(seat).collect(),
             budget: None,
+            host_tools: Vec::new(),
         };
         forum.commit(vec![NewRecord::new(Timestamp::default(), &opened.into()).with_item(item)]);
         forum
@@ -83,7 +84,7 @@ impl Forum {
     fn next_turn(&self) -> Option<RunningTurn> {
         self.engine.pending_effects().into_iter().find_map(|effect| match effect {
             Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
-            Effect::Interrupt { .. } => None,
+            Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
         })
     }
 

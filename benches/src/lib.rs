@@ -4,6 +4,10 @@
 //! A bench binary measures, hands its [`Row`]s to [`report`], and exits with what that gives. The
 //! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`.
 
+mod bare;
+mod claude;
+mod client;
+mod desk;
 mod forum;
 mod pairs;
 mod party;
@@ -12,6 +16,10 @@ mod report;
 mod rows;
 mod store;
 
+pub use bare::Bare;
+pub use claude::{PythonSdk, large_lines, recordings, rss_peak};
+pub use client::Client;
+pub use desk::Desk;
 pub use forum::Forum;
 pub use pairs::{Measured, Pairs, median};
 pub use party::{PERSONAS, council, step_batches, turns};

@@ -27,6 +27,8 @@ pub struct Measured {
     pub ratio: f64,
     /// Their quartiles.
     pub quartiles: (f64, f64),
+    /// The median of the differences of each pair, in the unit that the blocks gave.
+    pub difference: f64,
     /// The medians of either side, in the unit that the blocks gave.
     pub sides: (f64, f64),
     /// How far the disk's syncs moved during the run, as a ratio; 1 where no disk takes part.
@@ -69,7 +71,9 @@ impl Pairs {
             probes.extend(self.disk.as_mut().map(probe));
         }
         let ratios: Vec<f64> = left.iter().zip(&right).map(|(ours, theirs)| ours / theirs).collect();
+        let differences: Vec<f64> = left.iter().zip(&right).map(|(ours, theirs)| ours - theirs).collect();
         Measured {
+            difference: median(&differences),
             ratio: median(&ratios),
             quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
             sides: (median(&left), median(&right)),

@@ -33,6 +33,7 @@ fn samples() -> Vec<NewRecord> {
             cap: Usd::from_micros(1_500_000),
             per_turn: Some(Usd::from_micros(300_000)),
         }),
+        host_tools: vec![HostToolTerms { name: "lookup".into(), idempotent: true }],
     };
     let new = |event: Event| NewRecord::new(at, &event);
     let absence = Absence { seat: SeatId(1), reason: AbsenceReason::TimedOut };
@@ -79,6 +80,8 @@ fn samples() -> Vec<NewRecord> {
             arguments: json!({ "text": "Yes." }),
         }
         .into()),
+        new(ToolRan { turn, attempt: 1, call: "c2".into(), text: "found".into(), is_error: false }.into()),
+        new(ReplyLost { turn, attempt: 1, call: "c2".into() }.into()),
         new(ToolAnswered {
             turn,
             attempt: 1,
@@ -146,7 +149,7 @@ fn this_version_writes_what_the_fixture_holds() {
 #[test]
 fn the_fixture_holds_every_kind_of_event_and_all_of_them_are_understood() {
     let kinds: BTreeSet<String> = fixture().iter().map(|record| record.kind.clone()).collect();
-    assert_eq!(kinds.len(), 18);
+    assert_eq!(kinds.len(), 20);
     for record in fixture() {
         let event = record.event().unwrap();
         assert!(!matches!(event, Event::Unknown { .. }), "{}", record.kind);

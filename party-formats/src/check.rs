@@ -34,11 +34,26 @@ pub struct Bound {
     pub planned: u32,
 }
 
-/// Checks a format and a team, and gives the upper bound on what one human message can cause.
+/// Checks a format and a team of a host that has no tools of its own, and gives the upper bound on what
+/// one human message can cause.
 ///
 /// # Errors
 /// [`FormatError`] says what does not fit, or which loop has no bound.
 pub fn check(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
+    check_with(format, team, &[])
+}
+
+/// Like [`check`], for a host that has tools of these names.
+///
+/// # Errors
+/// What [`check`] says.
+pub fn check_with(format: &Format, team: &[Member], host_tools: &[&str]) -> Result<Bound, FormatError> {
+    let bound = check_team(format, team)?;
+    format.known_tools(host_tools)?;
+    Ok(bound)
+}
+
+fn check_team(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
     format.validate()?;
     if team.len() > MOST_SEATS {
         let (format, role) = (format.name.clone(), "any role".to_owned());
@@ -58,13 +73,14 @@ pub fn check(format: &Format, team: &[Member]) -> Result<Bound, FormatError> {
     Ok(bound(format, team))
 }
 
-/// What each turn of such a session sets aside: what `terms` say, else an equal part of the cap.
+/// What each turn of such a session sets aside: what `terms` say, else an equal part of the cap. Whether
+/// the tools are there is not looked at.
 ///
 /// # Errors
-/// What [`check`] says, and [`FormatError::NoRoom`] where the cap does not hold one turn beside the
+/// What [`check`] says of the team, and [`FormatError::NoRoom`] where the cap does not hold one turn beside the
 /// money that is set aside for roles that speak last.
 pub fn check_budget(format: &Format, team: &[Member], terms: BudgetTerms) -> Result<Usd, FormatError> {
-    let bound = check(format, team)?;
+    let bound = check_team(format, team)?;
     let per_turn = terms.per_turn.unwrap_or_else(|| terms.cap.part(bound.planned.into()));
     let is_reserved = |member: &&Member| format.roles.get(&member.role).is_some_and(|role| role.reserved);
     let reserved = team.iter().filter(is_reserved).count();
@@ -121,6 +137,24 @@ fn seats_of(team: &[Member], role: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tool_that_nobody_offers_is_refused_with_those_that_are_known() {
+        let text = "name: mine\nroles: {lead: {intent: speak}}\nintents: {speak: {tools: [share, lookup]}}\n";
+        let format = Format::from_yaml(text).unwrap();
+        let team = [Member::new("Ada", "lead")];
+        assert!(check_with(&format, &team, &["lookup"]).is_ok());
+        for (host_tools, known) in [(&[][..], "share"), (&["draw"], "share, draw")] {
+            assert_eq!(
+                check_with(&format, &team, host_tools).unwrap_err().to_string(),
+                format!(
+                    "format `mine`: intents.speak.tools names tool `lookup`, which is not defined; defined: {known}"
+                )
+            );
+        }
+        let error = Format::from_yaml(&text.replace("lookup", "look up")).unwrap_err();
+        assert!(error.to_string().starts_with("format `mine`: intents.speak.tools names a tool `look up`"));
+    }
 
     #[test]
     fn a_team_that_does_not_fit_is_refused_with_the_reason() {

@@ -30,7 +30,7 @@ mod load;
 mod tools;
 mod validate;
 
-pub use check::{Bound, Member, check, check_budget};
+pub use check::{Bound, Member, check, check_budget, check_with};
 pub use engine::{
     ANSWER_LIMIT, Bound as RuntimeBinding, ENGINE_BUILD, ENGINE_VERSION, Effect, Engine, Fixpoint,
     RunningTurn, ToolRecord,
@@ -39,5 +39,5 @@ pub use format::{
     Action, Audience, Coalesce, Format, Intent, Priority, Release, Role, Seats, Shares, Trigger, When,
 };
 pub use load::LoadError;
-pub use tools::{EngineTool, engine_tool};
+pub use tools::{EngineTool, engine_tool, is_tool_name};
 pub use validate::FormatError;

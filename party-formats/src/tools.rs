@@ -17,6 +17,12 @@ pub fn engine_tool(name: &str) -> Option<EngineTool> {
     ALL.into_iter().find(|tool| tool.name() == name)
 }
 
+/// Whether a tool can have this name: 1 to 64 of `A-Z a-z 0-9 _ -`, which every runtime takes.
+pub fn is_tool_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(EngineTool::name)
 }

@@ -21,6 +21,16 @@ pub enum FormatError {
         /// The names that are defined.
         known: String,
     },
+    /// A name that no tool can have.
+    #[error("format `{format}`: {place} names a tool `{name}`; a tool's name is 1 to 64 of A-Z a-z 0-9 _ -")]
+    ToolName {
+        /// The format.
+        format: String,
+        /// Where the name stands, such as `intents.speak.tools`.
+        place: String,
+        /// The name.
+        name: String,
+    },
     /// A number outside of its range.
     #[error("format `{format}`: {place} is {value}, expected {expected}")]
     OutOfRange {
@@ -70,7 +80,8 @@ pub enum FormatError {
 }
 
 impl Format {
-    /// Checks that every name is defined and every number in its range.
+    /// Checks that every name is defined and every number in its range. The host's tools are not known
+    /// here, so of a tool only its name's form is checked; [`check_with`](crate::check_with) knows them.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place.
@@ -105,11 +116,9 @@ impl Format {
     }
 
     fn validate_intent(&self, name: &str, intent: &Intent) -> Result<(), FormatError> {
-        for tool in &intent.tools {
-            if crate::engine_tool(tool).is_none() {
-                let place = format!("intents.{name}.tools");
-                return Err(self.undefined(place, "tool", tool, crate::tools::names().collect()));
-            }
+        if let Some(tool) = intent.tools.iter().find(|tool| !crate::is_tool_name(tool)) {
+            let (format, place) = (self.name.clone(), format!("intents.{name}.tools"));
+            return Err(FormatError::ToolName { format, place, name: tool.clone() });
         }
         self.in_range(&format!("intents.{name}.shares"), intent.shares, 100, "1 to 100")?;
         self.in_range(&format!("intents.{name}.timeoutSecs"), intent.timeout_secs, 86_400, "1 to 86400")
@@ -125,6 +134,20 @@ impl Format {
             self.known_role(&format!("{place}.when"), role)?;
         }
         self.in_range(&format!("{place}.times"), trigger.times, 100, "1 to 100")
+    }
+
+    /// Checks that every tool is one of the engine's or of `host_tools`.
+    pub(crate) fn known_tools(&self, host_tools: &[&str]) -> Result<(), FormatError> {
+        for (name, intent) in &self.intents {
+            let known = |tool: &str| crate::engine_tool(tool).is_some() || host_tools.contains(&tool);
+            if let Some(tool) = intent.tools.iter().find(|tool| !known(tool)) {
+                let place = format!("intents.{name}.tools");
+                let mut known: Vec<&str> = crate::tools::names().collect();
+                known.extend(host_tools);
+                return Err(self.undefined(place, "tool", tool, known));
+            }
+        }
+        Ok(())
     }
 
     fn known_roles(&self, place: &str, audience: &Audience) -> Result<(), FormatError> {

@@ -40,7 +40,7 @@ impl RawJson {
 
 impl From<Value> for RawJson {
     fn from(value: Value) -> Self {
-        Self(value.to_string().into())
+        Self(serde_json::to_string(&value).expect("names in a tree are text").into())
     }
 }
 

@@ -175,8 +175,9 @@ pub trait RuntimeSession: Debug + Send + Sync + 'static {
     /// [`Turn`] interrupts it.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] and [`ErrorKind::Closed`]; [`ErrorKind::Invalid`] where the request asks for
-    /// what the harness does not declare. Nothing was sent to a model then, so nothing was spent.
+    /// [`ErrorKind::Busy`], also where another host runs a turn in it, and [`ErrorKind::Closed`];
+    /// [`ErrorKind::Invalid`] where the request asks for what the harness does not declare. Nothing was
+    /// sent to a model then, so nothing was spent.
     async fn turn(&self, request: TurnRequest) -> Result<Turn>;
 
     /// What became of a turn that an earlier process of the host started. A runtime that cannot hand

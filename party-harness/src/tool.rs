@@ -57,14 +57,34 @@ pub struct ToolReply {
 }
 
 impl ToolReply {
+    /// An answer.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), is_error: false }
+    }
+
     /// A refusal or failure.
     pub fn error(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_error: true }
     }
 }
 
+impl From<&str> for ToolReply {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for ToolReply {
+    fn from(text: String) -> Self {
+        Self::text(text)
+    }
+}
+
 /// Where calls go, whichever door they came through. When `call` returns, what the call did is on
 /// the log.
+///
+/// A door that can no longer pass the answer on drops `call`. What was called for may be done all the
+/// same, and an equal call that follows in the same attempt is given that answer then.
 #[async_trait]
 pub trait ToolPort: fmt::Debug + Send + Sync + 'static {
     /// Answers a call. It always answers; refusals are error replies.

@@ -1,12 +1,13 @@
 //! Building a party: who sits in it, what runs them, where it is stored.
 
 use crate::{
-    Error, ErrorKind, Party, Result, Seat, base_environment,
+    Error, ErrorKind, HostTool, Party, Result, Seat, base_environment,
     driver::{Driver, Parts, Status, recover},
     lease::Held,
     log::{Log, fold, message},
     mcp::McpServer,
     seat::{RuntimeState, SeatRuntime},
+    tool::Toolbox,
 };
 use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
@@ -37,6 +38,7 @@ pub struct PartyBuilder {
     pub(crate) format: Option<Format>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) budget: Option<BudgetTerms>,
+    tools: Vec<Arc<dyn HostTool>>,
 }
 
 impl PartyBuilder {
@@ -50,6 +52,7 @@ impl PartyBuilder {
             format: None,
             seats: Vec::new(),
             budget: None,
+            tools: Vec::new(),
         }
     }
 
@@ -58,6 +61,14 @@ impl PartyBuilder {
     #[must_use]
     pub fn harness(mut self, harness: impl Harness) -> Self {
         self.harnesses.insert(harness.info().name.clone(), Arc::new(harness));
+        self
+    }
+
+    /// Adds a tool of the host. Agents are offered it in the turns whose intent lists its name. A session
+    /// that is resumed needs every tool that it was started with; what else is given then is not used.
+    #[must_use]
+    pub fn tool(mut self, tool: impl HostTool) -> Self {
+        self.tools.push(Arc::new(tool));
         self
     }
 
@@ -109,20 +120,21 @@ impl PartyBuilder {
     /// Starts a session with its first message. When this returns, both are stored.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`] and [`ErrorKind::Harness`] before anything is
-    /// written; then [`ErrorKind::Bus`] and [`ErrorKind::Io`].
+    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Tool`] and [`ErrorKind::Harness`]
+    /// before anything is written; then [`ErrorKind::Bus`] and [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
         if question.trim().is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the first message is empty"));
         }
         let session = SessionId::from_uuid(Uuid::now_v7());
-        let genesis = self.genesis(session)?;
+        let tools = Toolbox::new(&self.tools)?;
+        let genesis = self.genesis(session, &tools)?;
         let names = self.seats.iter().map(|seat| self.harness_of(seat)).collect::<Result<_>>()?;
         let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
         let mut log = self.log(Engine::new(session), &held);
         let begun = log.commit(vec![genesis, message(&self.author, question)]).await;
-        self.drive(log, held, mcp, begun.map(|_| false)).await
+        self.drive(log, held, (mcp, tools), begun.map(|_| false)).await
     }
 
     /// Goes on with a session whose driver is gone: what was said stays said, what ran is run
@@ -131,7 +143,8 @@ impl PartyBuilder {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
     /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
-    /// runtime is not there: nothing is written then;
+    /// runtime is not there, [`ErrorKind::Tool`] where a tool is missing that the session was started
+    /// with: nothing is written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {
@@ -145,6 +158,8 @@ impl PartyBuilder {
         if engine.closed().is_some() {
             return Ok(Party::closed(self.bus, session, &engine));
         }
+        let tools = Toolbox::new(&self.tools)?;
+        tools.holds_all_of(&engine)?;
         let names = engine.seats().iter().map(|seat| seat.harness.clone()).collect();
         let mcp = self.ready(&names).await?;
         let held = Held::acquire(&self.bus, session).await?;
@@ -154,7 +169,7 @@ impl PartyBuilder {
             Err(error) => (engine, Err(error)),
         };
         let log = self.log(engine, &held);
-        self.drive(log, held, mcp, folded).await
+        self.drive(log, held, (mcp, tools), folded).await
     }
 
     /// Finds out whether all that a driver needs is there, and listens for tools, before anything is
@@ -196,7 +211,7 @@ impl PartyBuilder {
         self,
         mut log: Log,
         held: Held,
-        mcp: Option<Arc<McpServer>>,
+        (mcp, tools): (Option<Arc<McpServer>>, Toolbox),
         begun: Result<bool>,
     ) -> Result<Party> {
         let seats = match begun {
@@ -220,7 +235,7 @@ impl PartyBuilder {
             status.subscribe(),
             drain.clone(),
         );
-        let driver = Driver::new(Parts { log, seats, mcp, requests, status, drain });
+        let driver = Driver::new(Parts { log, seats, mcp, tools, requests, status, drain });
         let span = tracing::info_span!("party", session = %handle.session());
         Ok(handle.driven_by(tokio::spawn(driver.run(held).instrument(span))))
     }

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     NewerVersion,
     /// There is no such session.
     NotFound,
+    /// A host's tool cannot be offered, or one that the session was opened with was not given.
+    Tool,
 }
 
 /// An error of a party: its kind, what it is about, and what caused it.

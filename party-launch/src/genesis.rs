@@ -1,8 +1,8 @@
 //! How a session begins: the record that says what it is and who sits in it.
 
-use crate::{Error, ErrorKind, PartyBuilder, Result, log::now};
+use crate::{Error, ErrorKind, PartyBuilder, Result, log::now, tool::Toolbox};
 use party_core::{Document, Item, NewRecord, Op, SeatSpec, SessionId, SessionOpened, ThreadId, ThreadKind};
-use party_formats::{ENGINE_VERSION, Format, Member, check, check_budget};
+use party_formats::{ENGINE_VERSION, Format, Member, check_budget, check_with};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A participant of a party that is to be started.
@@ -51,10 +51,10 @@ impl Seat {
 
 impl PartyBuilder {
     /// The record that opens the session; prompts and the format are items of it.
-    pub(crate) fn genesis(&mut self, session: SessionId) -> Result<NewRecord> {
+    pub(crate) fn genesis(&mut self, session: SessionId, tools: &Toolbox) -> Result<NewRecord> {
         let format = self.format.take().unwrap_or_default();
         let team: Vec<Member> = self.seats.iter().map(|seat| Member::new(&seat.name, &seat.role)).collect();
-        check(&format, &team)?;
+        check_with(&format, &team, &tools.names().collect::<Vec<_>>())?;
         if let Some(terms) = &mut self.budget {
             terms.per_turn = Some(check_budget(&format, &team, *terms)?);
         }
@@ -83,6 +83,7 @@ impl PartyBuilder {
             feed: thread(0),
             seats: specs,
             budget: self.budget,
+            host_tools: tools.terms(),
         };
         Ok(opening(opened, items.into_values()))
     }

@@ -28,6 +28,43 @@
 //! # }
 //! ```
 //!
+//! # Tools of the host
+//! An intent of the format lists by name what its agents may call; a [`Tool`] is what answers.
+//!
+//! ```
+//! use party_launch::{Party, Seat, Tool};
+//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Script, Scripted, Step}};
+//! use std::sync::Arc;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let format = Format::from_yaml("
+//! name: stock
+//! roles: { clerk: { intent: answer } }
+//! intents: { answer: { tools: [stock] } }
+//! ")?;
+//! let schema = serde_json::json!({ "type": "object", "properties": { "sku": { "type": "string" } } });
+//! let stock = Tool::new("stock", "How many of an article are left.", schema, |arguments, call| async move {
+//!     let sku = arguments["sku"].as_str().ok_or("which article?")?;
+//!     Ok(format!("{} asks: 3 of {sku} are left", call.agent).into())
+//! });
+//! let calls = Step {
+//!     calls: vec![("stock".into(), serde_json::json!({ "sku": "A-7" }))],
+//!     ..Step::say(5, "Three.")
+//! };
+//! let party = Party::builder(Arc::new(MemoryBus::new()))
+//!     .harness(Scripted::new(Script::default().agent("Ada", [calls])))
+//!     .format(format)
+//!     .seat(Seat::new("Ada", "clerk"))
+//!     .tool(stock.idempotent())
+//!     .start("Is A-7 in stock?")
+//!     .await?;
+//! party.at_rest().await?;
+//! # party.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Where to look: [`formats::Format`] for roles and rounds, [`harness::scripted`] and
 //! [`harness::claude_code`] for runtimes, [`bus`] for stores (`SqliteBus` with `party-bus`'s feature
 //! `sqlite`), [`Transcript`] for what people read.
@@ -35,6 +72,8 @@
 //! # What happens when
 //! * The host is killed: [`PartyBuilder::resume`] goes on. What was acknowledged stays; an attempt
 //!   that was lost is made again, and a tool call it had made does not take effect twice.
+//! * It is killed while a tool of its own runs: the tool runs again where it is
+//!   [idempotent](HostTool::is_idempotent); else the agent is told that the outcome is unknown.
 //! * The host stops: [`Party::shutdown`], or dropping the handle, ends the running attempts and
 //!   leaves the session resumable.
 //! * Somebody stops the party: [`Party::stop`] closes the session; what was said is kept.
@@ -53,6 +92,7 @@ mod party;
 mod persona;
 mod request;
 mod seat;
+mod tool;
 mod transcript;
 mod view;
 
@@ -64,8 +104,11 @@ pub use genesis::Seat;
 pub use party::Party;
 
 pub use persona::{Persona, PersonaError, PersonaErrorKind, PersonaRole, Roster};
+pub use tool::{BoxError, CallContext, HostTool, Tool};
 pub use transcript::{Said, Transcript};
 
+/// What [`HostTool`] is implemented with.
+pub use async_trait::async_trait;
 pub use party_bus as bus;
 pub use party_core as core;
 pub use party_formats as formats;

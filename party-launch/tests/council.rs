@@ -180,6 +180,7 @@ async fn a_session_of_a_newer_version_is_left_as_it_is() {
         feed,
         seats: Vec::new(),
         budget: None,
+        host_tools: Vec::new(),
     };
     let record = NewRecord::new(Timestamp::default(), &opened.into()).with_item(item);
     let acquire = LeaseOp::Acquire { session, owner: Owner::this_process(), term: Duration::from_secs(9) };

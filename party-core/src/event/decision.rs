@@ -36,6 +36,18 @@ pub struct BudgetTerms {
     pub per_turn: Option<Usd>,
 }
 
+/// A tool of the host that the session was opened with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct HostToolTerms {
+    /// Its name.
+    pub name: String,
+    /// Whether a call may be run again where nobody knows how it ended.
+    #[serde(default)]
+    pub idempotent: bool,
+}
+
 /// The session begins: what it is, who sits in it, and what it may spend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -54,6 +66,9 @@ pub struct SessionOpened {
     /// The budget, where the host or the format sets one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<BudgetTerms>,
+    /// The host's tools, in the order of their names; intents list them beside the engine's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub host_tools: Vec<HostToolTerms>,
 }
 
 /// An item is brought to threads: one record, whatever the number of threads.
@@ -131,7 +146,8 @@ pub struct TurnStarted {
     pub absent: Vec<Absence>,
 }
 
-/// A tool call is answered.
+/// A tool call is answered by the engine: it is one of the engine's own tools, or refused, or the same
+/// call was answered before. What a tool of the host gave is reported by [`ToolRan`](crate::ToolRan).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
@@ -147,7 +163,7 @@ pub struct ToolAnswered {
     /// Whether the call was refused or failed.
     #[serde(default)]
     pub is_error: bool,
-    /// Set where an earlier attempt made the same call, and this is its answer once more.
+    /// Set where the same call was made before and its answer was lost: this is it once more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
 }

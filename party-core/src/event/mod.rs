@@ -93,6 +93,10 @@ events! {
     RuntimeBound = "runtimeBound", Report;
     /// Report: an agent called a tool.
     ToolCalled = "toolCalled", Report;
+    /// Report: a tool of the host ran for a call; its answer.
+    ToolRan = "toolRan", Report;
+    /// Report: nobody waits for a call's answer any more.
+    ReplyLost = "replyLost", Report;
     /// Report: an attempt ended without ending its turn.
     AttemptEnded = "attemptEnded", Report;
     /// Report: a turn ended.

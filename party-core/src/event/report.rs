@@ -28,7 +28,7 @@ pub struct RuntimeBound {
     pub seen: TurnId,
 }
 
-/// An agent called a tool. Only the tools that the turn's intent lists get this far.
+/// An agent called a tool. Whether its intent offers that tool is decided from this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
@@ -43,6 +43,38 @@ pub struct ToolCalled {
     pub tool: String,
     /// The arguments as the model gave them.
     pub arguments: Value,
+}
+
+/// A tool of the host ran for a call: this is the call's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct ToolRan {
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt that asked.
+    pub attempt: u32,
+    /// The call within the attempt.
+    pub call: String,
+    /// What the agent is told.
+    pub text: String,
+    /// Whether the tool failed, or was stopped.
+    #[serde(default)]
+    pub is_error: bool,
+}
+
+/// Whoever made a call went away before its answer, so an equal call of the same attempt is that call
+/// made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct ReplyLost {
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt that asked.
+    pub attempt: u32,
+    /// The call within the attempt.
+    pub call: String,
 }
 
 /// How a turn or an attempt ended.

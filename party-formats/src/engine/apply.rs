@@ -2,19 +2,20 @@
 
 use super::{
     ENGINE_VERSION, Engine,
-    state::{Asked, Bound, Input, Opened, RunningTurn, Share, ToolRecord, Waiting},
+    state::{Asked, Bound, Input, Opened, RunningTurn, Share, Waiting},
 };
 use crate::{Action, Coalesce, Format, Release, Shares, check::MOST_SEATS};
 use party_core::{
     AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, MessagePosted, Outcome,
-    Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, ToolAnswered, ToolCalled,
-    TurnEnded, TurnId, TurnStarted, Usd, WIRE_VERSION,
+    Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, TurnEnded, TurnId, TurnStarted,
+    Usd, WIRE_VERSION,
 };
+use std::sync::Arc;
 
 /// A record that cannot be, given what came before it.
-struct Impossible;
+pub(super) struct Impossible;
 
-type Applied = Result<(), Impossible>;
+pub(super) type Applied = Result<(), Impossible>;
 
 impl Engine {
     /// An input is only filed: anybody may write one, so none of them can do harm here.
@@ -58,6 +59,8 @@ impl Engine {
             Event::SessionOpened(event) => self.session_opened(record, event),
             Event::RuntimeBound(event) => self.runtime_bound(event),
             Event::ToolCalled(event) => self.tool_called(event),
+            Event::ToolRan(event) => self.tool_ran(event),
+            Event::ReplyLost(event) => self.reply_lost(&event),
             Event::AttemptEnded(event) => self.attempt_ended(&event),
             Event::TurnEnded(event) => self.turn_ended(&event),
             Event::Delivered(event) => self.delivered(&event),
@@ -74,20 +77,19 @@ impl Engine {
                 self.queue.clear();
                 Ok(())
             }
-            Event::LeaseTaken(_)
-            | Event::MessagePosted(_)
-            | Event::Commanded(_)
-            | Event::Traced(_)
-            | Event::Unknown { .. } => Ok(()),
+            Event::LeaseTaken(_) => {
+                self.orphan_calls();
+                Ok(())
+            }
+            Event::MessagePosted(_) | Event::Commanded(_) | Event::Traced(_) | Event::Unknown { .. } => {
+                Ok(())
+            }
         }
     }
 
     fn session_opened(&mut self, record: &Record, event: SessionOpened) -> Applied {
-        let text = record
-            .items
-            .iter()
-            .find(|item| item.id == event.format.item)
-            .map(|item: &std::sync::Arc<Item>| item.text());
+        let text =
+            record.items.iter().find(|item| item.id == event.format.item).map(|item: &Arc<Item>| item.text());
         // It was checked before the start; a later version that checks more must not refuse it now.
         let read = text.ok_or(Impossible).map(|text| serde_json::from_str::<Format>(&text))?;
         let format = match read {
@@ -100,8 +102,8 @@ impl Engine {
             return Err(Impossible);
         }
         let per_turn = event.budget.map_or(Usd::ZERO, |terms| terms.per_turn.unwrap_or(terms.cap));
-        self.opened =
-            Some(Opened { format, feed: event.feed, seats: event.seats, budget: event.budget, per_turn });
+        let SessionOpened { feed, seats, budget, host_tools, .. } = event;
+        self.opened = Some(Arc::new(Opened { format, feed, seats, budget, per_turn, host_tools }));
         Ok(())
     }
 
@@ -116,32 +118,6 @@ impl Engine {
         Ok(())
     }
 
-    fn tool_called(&mut self, event: ToolCalled) -> Applied {
-        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
-        let known = turn.calls.iter().any(|call| call.attempt == event.attempt && call.call == event.call);
-        if event.attempt != turn.attempt || known {
-            return Err(Impossible);
-        }
-        let ToolCalled { attempt, call, tool, arguments, .. } = event;
-        turn.calls.push(ToolRecord { attempt, call, tool, arguments, answer: None, claimed: false });
-        Ok(())
-    }
-
-    fn tool_answered(&mut self, event: ToolAnswered) -> Applied {
-        let turn = self.running.get_mut(&event.turn).ok_or(Impossible)?;
-        if event.repeated {
-            let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
-            let earlier = turn.answered_before(asked).ok_or(Impossible)?;
-            turn.calls[earlier].claimed = true;
-        }
-        let asked = turn.call(event.attempt, &event.call).ok_or(Impossible)?;
-        if turn.calls[asked].answer.is_some() {
-            return Err(Impossible);
-        }
-        turn.calls[asked].answer = Some((event.text, event.is_error));
-        Ok(())
-    }
-
     fn attempt_ended(&mut self, event: &AttemptEnded) -> Applied {
         let turn = self
             .running
@@ -151,10 +127,6 @@ impl Engine {
         turn.spent = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
         self.purse.charge(event.turn, event.cost.amount());
         turn.attempt += 1;
-        for call in turn.calls.iter_mut().filter(|call| call.answer.is_none()) {
-            call.answer = Some(("the attempt ended before this call was answered".to_owned(), true));
-            call.claimed = true;
-        }
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use super::Engine;
 use party_core::TurnId;
 
 /// Outside work that a record asked for and no record has reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a driver must do every effect: a forgotten arm must not compile"
@@ -17,6 +17,16 @@ pub enum Effect {
         /// The attempt, counted from 1.
         attempt: u32,
     },
+    /// Run the host's tool for a call, and report what it gave; again, where an earlier driver may have
+    /// run it and the tool is idempotent.
+    RunTool {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that asked.
+        attempt: u32,
+        /// The call within the attempt.
+        call: String,
+    },
     /// Stop a turn; its end is reported as usual.
     Interrupt {
         /// The turn.
@@ -25,13 +35,18 @@ pub enum Effect {
 }
 
 impl Engine {
-    /// Outside work that the log asks for and does not report yet, in order of the turns.
+    /// Outside work that the log asks for and does not report yet: tools, attempts, stops; each in
+    /// order of the turns. A turn's next attempt waits until the calls of those before it are answered,
+    /// because it is told the answers.
     pub fn pending_effects(&self) -> Vec<Effect> {
         if self.closed.is_some() {
             return Vec::new();
         }
-        let runs = self.running.values().map(|turn| Effect::Run { turn: turn.turn, attempt: turn.attempt });
+        let mut effects = self.tools_to_run();
+        let ready = self.running.values().filter(|turn| !turn.owes_answers());
+        effects.extend(ready.map(|turn| Effect::Run { turn: turn.turn, attempt: turn.attempt }));
         let stops = self.running.values().filter(|turn| turn.interrupted);
-        runs.chain(stops.map(|turn| Effect::Interrupt { turn: turn.turn })).collect()
+        effects.extend(stops.map(|turn| Effect::Interrupt { turn: turn.turn }));
+        effects
     }
 }

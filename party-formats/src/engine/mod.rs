@@ -1,6 +1,8 @@
 //! The engine: folds records into state, decides from state alone.
 
 mod apply;
+mod calls;
+mod canonical;
 mod conversation;
 mod effect;
 mod invocations;
@@ -14,18 +16,21 @@ pub use state::{Bound, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
-    CloseReason, Event, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec, SessionClosed, SessionId,
-    ThreadId, Timestamp, TurnId,
+    CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec,
+    SessionClosed, SessionId, ThreadId, Timestamp, TurnId,
 };
 use serde::{Deserialize, Serialize};
 use state::{Input, Opened, Waiting, Wave};
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 /// The version of the engine's rules; a session names the oldest one that may drive it.
 pub const ENGINE_VERSION: u32 = 1;
 
 /// Names this build of the engine; a snapshot of another build is not used.
-pub const ENGINE_BUILD: &str = concat!("party-formats/", env!("CARGO_PKG_VERSION"), "/1");
+pub const ENGINE_BUILD: &str = concat!("party-formats/", env!("CARGO_PKG_VERSION"), "/2");
 
 /// So many records may follow from one another before a session counts as running away.
 pub const ANSWER_LIMIT: usize = 10_000;
@@ -38,7 +43,8 @@ pub struct Engine {
     now: Timestamp,
     impossible: u64,
     unsupported: Option<String>,
-    opened: Option<Opened>,
+    /// Shared, since every step of a driver begins with a copy of the state.
+    opened: Option<Arc<Opened>>,
     inbox: VecDeque<Input>,
     stopping: bool,
     queue: Vec<Waiting>,
@@ -134,6 +140,11 @@ impl Engine {
     /// The shared thread, once the session is open.
     pub fn feed(&self) -> Option<ThreadId> {
         self.opened.as_ref().map(|opened| opened.feed)
+    }
+
+    /// The host's tools that the session was opened with, in the order of their names.
+    pub fn host_tools(&self) -> &[HostToolTerms] {
+        self.opened.as_ref().map_or(&[], |opened| &opened.host_tools)
     }
 
     /// A turn that has not ended.

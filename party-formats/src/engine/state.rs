@@ -2,11 +2,15 @@
 
 use crate::Format;
 use party_core::{
-    Absence, AbsenceReason, BudgetTerms, Command, ItemId, Offset, SeatId, SeatSpec, ThreadId, TurnId, Usd,
+    Absence, AbsenceReason, BudgetTerms, Command, HostToolTerms, ItemId, Offset, SeatId, SeatSpec, ThreadId,
+    TurnId, Usd,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the session was opened with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +21,8 @@ pub(super) struct Opened {
     pub(super) budget: Option<BudgetTerms>,
     /// What a turn sets aside, where there is a budget.
     pub(super) per_turn: Usd,
+    /// What the host's tools are called, and which of them may be run again.
+    pub(super) host_tools: Vec<HostToolTerms>,
 }
 
 impl Opened {
@@ -87,8 +93,8 @@ pub struct RunningTurn {
     pub attempt: u32,
     /// Whether it is to be stopped.
     pub interrupted: bool,
-    /// Its tool calls, oldest first.
-    pub calls: Vec<ToolRecord>,
+    /// Its tool calls, oldest first. Shared, since every step of a driver begins with a copy of the state.
+    pub calls: Vec<Arc<ToolRecord>>,
     /// What its ended attempts cost, as far as known.
     pub(super) spent: Usd,
     /// What it shared through a tool, oldest first.
@@ -109,8 +115,16 @@ pub struct ToolRecord {
     pub arguments: Value,
     /// The answer and whether it is an error, once there is one.
     pub answer: Option<(String, bool)>,
-    /// Whether a later attempt was given this answer again.
+    /// The place of an equal call whose answer was lost: this is that call, made again.
+    pub(super) again: Option<usize>,
+    /// Whether a later call is this one made again; no second one is.
     pub(super) claimed: bool,
+    /// Whether nobody has waited for the answer to the end.
+    pub(super) unheard: bool,
+    /// Whether it came when the turn was to be stopped already.
+    pub(super) late: bool,
+    /// Whether the driver that it was made to is gone.
+    pub(super) orphaned: bool,
 }
 
 /// An item that a turn shares.

@@ -1,33 +1,90 @@
 //! Deciding how a tool call is answered.
 
 use super::{
-    Engine,
+    Effect, Engine,
     state::{Opened, RunningTurn, Share, ToolRecord},
 };
 use crate::{EngineTool, engine_tool};
-use party_core::{Author, Item, ItemId, NewRecord, ToolAnswered};
+use party_core::{Author, HostToolTerms, Item, ItemId, NewRecord, ToolAnswered};
+
+/// What is to become of a call that has no answer.
+enum Due<'e> {
+    /// The stored answer of the call that this is once more.
+    Repeat(&'e (String, bool)),
+    /// An answer of the engine.
+    Engine(EngineTool),
+    /// An error, with the reason.
+    Refuse(String),
+    /// The host's tool runs for it.
+    Run,
+    /// It waits for the call that it is once more.
+    Wait,
+}
 
 impl Engine {
-    /// Answers the oldest unanswered call.
+    /// Answers the oldest call that the engine can answer.
     pub(super) fn answer_tool_call(&self, opened: &Opened) -> Vec<NewRecord> {
-        let unanswered = self.running.values().find_map(|turn| {
-            turn.calls.iter().position(|call| call.answer.is_none()).map(|index| (turn, index))
-        });
-        let Some((turn, index)) = unanswered else { return Vec::new() };
-        let call = &turn.calls[index];
-        if let Some(earlier) = turn.answered_before(index) {
-            let (text, is_error) = turn.calls[earlier].answer.clone().unwrap_or_default();
-            return vec![self.answer(turn, call, text, is_error, true)];
-        }
-        let intent = self.intent(turn);
-        let tool = engine_tool(&call.tool)
-            .filter(|_| intent.is_some_and(|intent| intent.tools.contains(&call.tool)));
-        match tool {
-            Some(EngineTool::Share) => self.answer_share(opened, turn, call),
-            None => {
-                vec![self.refuse(turn, call, format!("the tool `{}` is not offered in this turn", call.tool))]
+        for turn in self.running.values() {
+            for call in turn.open_calls() {
+                match self.due(opened, turn, call) {
+                    Due::Repeat((text, is_error)) => {
+                        return vec![self.answer(turn, call, text.clone(), *is_error, true)];
+                    }
+                    Due::Engine(EngineTool::Share) => return self.answer_share(opened, turn, call),
+                    Due::Refuse(why) => return vec![self.refuse(turn, call, why)],
+                    Due::Run | Due::Wait => {}
+                }
             }
         }
+        Vec::new()
+    }
+
+    /// The calls that the host's tools have to run for, in order of the turns.
+    pub(super) fn tools_to_run(&self) -> Vec<Effect> {
+        let Some(opened) = &self.opened else { return Vec::new() };
+        let mut effects = Vec::new();
+        for turn in self.running.values() {
+            let due = turn.open_calls().filter(|call| matches!(self.due(opened, turn, call), Due::Run));
+            effects.extend(due.map(|call| Effect::RunTool {
+                turn: turn.turn,
+                attempt: call.attempt,
+                call: call.call.clone(),
+            }));
+        }
+        effects
+    }
+
+    fn due<'e>(&self, opened: &Opened, turn: &'e RunningTurn, call: &ToolRecord) -> Due<'e> {
+        if let Some(earlier) = call.again.and_then(|place| turn.calls.get(place)) {
+            return earlier.answer.as_ref().map_or(Due::Wait, Due::Repeat);
+        }
+        if !self.intent(turn).is_some_and(|intent| intent.tools.contains(&call.tool)) {
+            return Due::Refuse(format!("the tool `{}` is not offered in this turn", call.tool));
+        }
+        if let Some(tool) = engine_tool(&call.tool) {
+            return Due::Engine(tool);
+        }
+        match opened.host_tools.iter().find(|tool| tool.name == call.tool) {
+            Some(tool) => Self::due_of_host(turn, call, tool),
+            None => Due::Refuse(format!("the tool `{}` is not offered in this turn", call.tool)),
+        }
+    }
+
+    fn due_of_host<'e>(turn: &RunningTurn, call: &ToolRecord, tool: &HostToolTerms) -> Due<'e> {
+        let name = &tool.name;
+        if !call.arguments.is_object() {
+            return Due::Refuse(format!("`{name}` takes an object of arguments"));
+        }
+        if call.late {
+            return Due::Refuse(format!("the turn was stopped; `{name}` is not run"));
+        }
+        if call.orphaned && !tool.idempotent {
+            return Due::Refuse(format!("outcome unknown: the host went away while `{name}` ran"));
+        }
+        if turn.interrupted && call.attempt < turn.attempt {
+            return Due::Refuse(format!("outcome unknown: the turn was stopped while `{name}` ran"));
+        }
+        Due::Run
     }
 
     fn answer_share(&self, opened: &Opened, turn: &RunningTurn, call: &ToolRecord) -> Vec<NewRecord> {
@@ -68,30 +125,5 @@ impl Engine {
         let (attempt, call) = (call.attempt, call.call.clone());
         self.record(ToolAnswered { turn: turn.turn, attempt, call, text, is_error, repeated })
             .in_turn(turn.turn)
-    }
-}
-
-impl RunningTurn {
-    /// The place of a call.
-    pub(super) fn call(&self, attempt: u32, call: &str) -> Option<usize> {
-        self.calls.iter().position(|known| known.attempt == attempt && known.call == call)
-    }
-
-    /// The answer to a call, once there is one.
-    pub fn answer(&self, attempt: u32, call: &str) -> Option<&(String, bool)> {
-        self.calls[self.call(attempt, call)?].answer.as_ref()
-    }
-
-    /// An equal call of an earlier attempt whose answer nobody has been given again: a runtime that
-    /// lost the answer makes the call once more, and it must not take effect twice.
-    pub(super) fn answered_before(&self, index: usize) -> Option<usize> {
-        let asked = self.calls.get(index)?;
-        self.calls.iter().position(|earlier| {
-            earlier.attempt < asked.attempt
-                && !earlier.claimed
-                && earlier.answer.is_some()
-                && earlier.tool == asked.tool
-                && earlier.arguments == asked.arguments
-        })
     }
 }

@@ -2,7 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
 use party_core::*;
-use party_formats::{Effect, Engine, Format, Member, RunningTurn, check, check_budget};
+use party_formats::{Effect, Engine, Format, Member, RunningTurn, check_budget, check_with};
 
 pub(crate) struct Sim {
     pub(crate) engine: Engine,
@@ -13,11 +13,26 @@ pub(crate) struct Sim {
 impl Sim {
     /// A session with `NAME:role` seats, settled after its genesis.
     pub(crate) fn open(format: &Format, seats: &[&str], budget: Option<BudgetTerms>) -> Self {
+        Self::open_with(format, seats, budget, &[])
+    }
+
+    /// The same with tools of the host, of which some are idempotent.
+    pub(crate) fn open_with(
+        format: &Format,
+        seats: &[&str],
+        budget: Option<BudgetTerms>,
+        tools: &[(&str, bool)],
+    ) -> Self {
         let session = SessionId::derive(&[b"sim"]);
         let mut sim = Self { engine: Engine::new(session), log: Vec::new(), fresh: 0 };
         let team: Vec<_> = seats.iter().map(|seat| seat.split_once(':').unwrap()).collect();
         let members: Vec<_> = team.iter().map(|(name, role)| Member::new(*name, *role)).collect();
-        check(format, &members).unwrap();
+        let names: Vec<_> = tools.iter().map(|(name, _)| *name).collect();
+        check_with(format, &members, &names).unwrap();
+        let terms = |(name, idempotent): &(&str, bool)| HostToolTerms {
+            name: (*name).to_owned(),
+            idempotent: *idempotent,
+        };
         let per_turn = |terms| check_budget(format, &members, terms).unwrap();
         let budget = budget.map(|terms| BudgetTerms { per_turn: Some(per_turn(terms)), ..terms });
         let (document, item) = Document::new(serde_json::to_string(format).unwrap());
@@ -39,6 +54,7 @@ impl Sim {
             feed: ThreadId::derive(&[b"feed"]),
             seats,
             budget,
+            host_tools: tools.iter().map(terms).collect(),
         };
         sim.commit(vec![NewRecord::new(Timestamp::default(), &opened.into()).with_item(item)]);
         sim
@@ -75,7 +91,7 @@ impl Sim {
         effects
             .filter_map(|effect| match effect {
                 Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
-                Effect::Interrupt { .. } => None,
+                Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
             })
             .collect()
     }
@@ -142,6 +158,17 @@ impl Sim {
         tool: &str,
         arguments: serde_json::Value,
     ) -> (String, bool) {
+        self.ask(name, call, tool, arguments).unwrap()
+    }
+
+    /// A call that a tool of the host may have to run for.
+    pub(crate) fn ask(
+        &mut self,
+        name: &str,
+        call: &str,
+        tool: &str,
+        arguments: serde_json::Value,
+    ) -> Option<(String, bool)> {
         let turn = self.turn_of(name);
         let event = ToolCalled {
             turn: turn.turn,
@@ -151,7 +178,36 @@ impl Sim {
             arguments,
         };
         self.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
-        self.engine.turn(turn.turn).unwrap().answer(turn.attempt, call).unwrap().clone()
+        self.engine.turn(turn.turn).unwrap().answer(turn.attempt, call).cloned()
+    }
+
+    /// The host's tools that are to run now.
+    pub(crate) fn to_run(&self) -> Vec<(TurnId, u32, String)> {
+        let effects = self.engine.pending_effects().into_iter();
+        effects
+            .filter_map(|effect| match effect {
+                Effect::RunTool { turn, attempt, call } => Some((turn, attempt, call)),
+                Effect::Run { .. } | Effect::Interrupt { .. } => None,
+            })
+            .collect()
+    }
+
+    /// A tool of the host gives `text`.
+    pub(crate) fn ran(&mut self, (turn, attempt, call): (TurnId, u32, String), text: &str) {
+        let event = ToolRan { turn, attempt, call, text: text.to_owned(), is_error: false };
+        self.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
+    }
+
+    /// Another driver takes over: every attempt is lost.
+    pub(crate) fn take_over(&mut self) {
+        let taken = LeaseTaken { owner: "next".to_owned(), fencing_token: 2 };
+        let mut records = vec![NewRecord::new(Timestamp::default(), &taken.into())];
+        for turn in self.running() {
+            let (outcome, cost) = (Outcome::Lost, Cost::Reported(Usd::ZERO));
+            let lost = AttemptEnded { turn: turn.turn, attempt: turn.attempt, outcome, cost, reason: None };
+            records.push(NewRecord::new(Timestamp::default(), &lost.into()));
+        }
+        self.commit(records);
     }
 
     /// Texts of a thread in order, as the log's ops put them there.
@@ -192,4 +248,16 @@ impl Sim {
 
 pub(crate) fn usd(text: &str) -> Usd {
     text.parse().unwrap()
+}
+
+/// `look` may be run again, `pay` may not; `hidden` is not offered.
+pub(crate) const TOOLS: [(&str, bool); 3] = [("hidden", true), ("look", true), ("pay", false)];
+
+/// A forum whose agents may call them.
+pub(crate) fn desk() -> Format {
+    let mut format = Format::forum();
+    for intent in format.intents.values_mut() {
+        intent.tools = ["share", "look", "pay"].map(str::to_owned).to_vec();
+    }
+    format
 }

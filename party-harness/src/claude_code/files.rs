@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnKey};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
-    io::Write as _,
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -38,30 +38,60 @@ pub(super) struct Trace {
     /// There may have been launches before this boot.
     #[serde(default)]
     earlier: bool,
+    /// The last launch's lock. Its file is there until all of the launch is gone.
+    #[serde(default)]
+    lock: Option<PathBuf>,
 }
 
 impl Trace {
-    fn new(key: Option<TurnKey>, n: u32, earlier: bool) -> Self {
-        Self { host: host(), boot: boot().to_owned(), key, n, earlier }
+    /// A turn is launched, under a lock, or counts as launched.
+    pub(super) fn launched(key: TurnKey, n: u32, lock: Option<PathBuf>) -> Self {
+        Self { host: host(), boot: boot().to_owned(), key: Some(key), n, earlier: false, lock }
     }
 
-    /// A turn is launched, or has ended and leaves `n` to the next one.
-    pub(super) fn launched(key: TurnKey, n: u32) -> Self {
-        Self::new(Some(key), n, false)
+    /// The same, and `n` is left to the next launch.
+    pub(super) const fn leaving(mut self, n: u32) -> Self {
+        self.n = n;
+        self
     }
 
-    /// The trace of a seat, made where there is none of this boot; and whether it was there.
+    /// The last launch serves another turn, in the runtime session `n`.
+    pub(super) fn serving(self, key: TurnKey, n: u32) -> Self {
+        Self { key: Some(key), n, ..self }
+    }
+
+    /// Ends whatever an earlier process of the host left running for the seat. Gives the seat's trace,
+    /// which is made where there is none of this boot, and whether it was there.
     pub(super) fn open(spec: &RuntimeSpec) -> Result<(Self, bool)> {
-        let found: Option<Self> =
-            fs::read(path(spec)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let text = fs::read(path(spec));
+        let is_first = text.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let found: Option<Self> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
         match found {
-            Some(found) if found.is_of_this_boot() => Ok((found, true)),
+            Some(found) if found.is_of_this_boot() => {
+                found.end_orphan(spec)?;
+                Ok((found, true))
+            }
             found => {
-                let new = Self::new(None, found.as_ref().map_or(0, |found| found.n), found.is_some());
+                // Nothing outlives a boot. A folder without a trace is new, or was robbed of it.
+                if found.is_none() && scratch(spec).exists() {
+                    end_all(spec)?;
+                }
+                // A power cut may leave a file that nobody can read.
+                let (n, earlier) = (found.map_or(0, |found| found.n), !is_first);
+                let new = Self { host: host(), boot: boot().to_owned(), key: None, n, earlier, lock: None };
                 new.write(spec)?;
                 Ok((new, false))
             }
         }
+    }
+
+    /// Ends what is left of the last launch. Where nothing is, no process is looked at.
+    pub(super) fn end_orphan(&self, spec: &RuntimeSpec) -> Result<()> {
+        let Some(lock) = self.lock.as_ref().filter(|lock| lock.exists()) else { return Ok(()) };
+        end_all(spec)?;
+        // Removes the file of a host that is dead; a living one that was robbed of its process will.
+        let _ = lock::take(lock.clone(), &spec.agent, &marker(spec));
+        Ok(())
     }
 
     pub(super) fn write(&self, spec: &RuntimeSpec) -> Result<()> {
@@ -86,19 +116,24 @@ fn path(spec: &RuntimeSpec) -> PathBuf {
     spec.folder.join("claude-trace.json")
 }
 
-/// Takes the lock of a runtime session. It lies in the runtime's own home, which all hosts of the
-/// session share.
-pub(super) fn lock(spec: &RuntimeSpec, id: &str) -> Result<Guard> {
+/// The lock of a runtime session. It lies in the runtime's own home, which all hosts of the session
+/// share.
+pub(super) fn lock_of(spec: &RuntimeSpec, id: &str) -> PathBuf {
     let home = match (spec.env.get("CLAUDE_CONFIG_DIR"), spec.env.get("HOME")) {
         (Some(home), _) => spec.cwd.join(home),
         (None, Some(home)) => spec.cwd.join(home).join(".claude"),
         (None, None) => spec.folder.clone(),
     };
-    lock::take(home.join("party/locks").join(format!("{}.lock", identity::file_name(id))), id, &marker(spec))
+    home.join("party/locks").join(format!("{}.lock", identity::file_name(id)))
 }
 
-/// Ends whatever an earlier process of the host left running for this seat.
-pub(super) fn end_orphan(spec: &RuntimeSpec) -> Result<()> {
+/// Takes the lock of a runtime session.
+pub(super) fn lock(spec: &RuntimeSpec, id: &str) -> Result<Guard> {
+    lock::take(lock_of(spec, id), id, &marker(spec))
+}
+
+/// Ends every process of the seat.
+fn end_all(spec: &RuntimeSpec) -> Result<()> {
     if tree::kill(&[], &marker(spec), PATIENCE) {
         return Ok(());
     }

@@ -10,6 +10,9 @@
 //! the exit ends the turn. [`ClaudeCode::persistent`] keeps the process for the next turn, and talks
 //! with it while a turn runs: tools without a port, questions, further messages. What the binary really
 //! does, and why each flag is there, stands beside the flags in `launch.rs`.
+//!
+//! Tested with versions 2.1.329 and 2.1.197, which are launched and told the same; only what a turn costs
+//! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
 
 mod attempt;
 mod codec;

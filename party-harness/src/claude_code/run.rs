@@ -106,7 +106,7 @@ async fn prepare(
     attempt: &Attempt,
 ) -> Result<(LaunchPlan, Guard)> {
     let (spec, id) = (Arc::clone(&inner.spec), attempt.start.id().to_owned());
-    let trace = Trace::launched(key, attempt.n);
+    let trace = Trace::launched(key, attempt.n, Some(files::lock_of(&spec, &id)));
     let written = trace.clone();
     let prepare = move || {
         let lock = files::lock(&spec, &id)?;
@@ -133,7 +133,7 @@ impl Run {
                 Err(error) => break self.inner.ended(&next, not_started(&error)),
             }
         };
-        self.inner.note_end(self.request.key, n).await;
+        self.inner.note_end(n).await;
         drop(self.busy);
         let _ = self.events.send(TurnEvent::Ended(end)).await;
     }
@@ -248,7 +248,7 @@ impl Run {
                 }
             };
             if matches!(progress, Progress::Poisoned) {
-                // At once: the walk over all processes takes longer than the CLI to ask the model.
+                // At once: the look at all processes takes longer than the CLI to ask the model.
                 running.signal(Signal::STOP);
                 return (running.kill().await, false);
             }

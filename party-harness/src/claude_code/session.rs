@@ -3,7 +3,7 @@
 use super::{
     attempt::Attempt,
     codec::Verdict,
-    files::{self, Trace},
+    files::Trace,
     identity::{Place, Token},
     persistent::Persistent,
     run::{Run, launch},
@@ -67,7 +67,6 @@ struct State {
 
 impl Inner {
     pub(super) fn open(setup: Setup, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Self> {
-        files::end_orphan(&spec)?;
         let (place, (trace, proves)) = (Place::of(&spec), Trace::open(&spec)?);
         let given = spec.resume.as_ref().and_then(Token::read);
         let next = given.as_ref().map_or(0, |token| token.n + 1);
@@ -86,23 +85,30 @@ impl Inner {
         (state.trace, state.proves) = (trace, true);
     }
 
-    /// Writes down the last turn and the number of its runtime session, or of the next one.
-    pub(super) async fn trace(&self, key: TurnKey, n: u32) -> Result<()> {
-        let (spec, trace) = (Arc::clone(&self.spec), Trace::launched(key, n));
-        if self.state().trace == trace {
-            return Ok(());
-        }
-        let written = trace.clone();
-        blocking(move || written.write(&spec)).await?;
-        self.traced(trace);
-        Ok(())
+    fn trace(&self) -> Trace {
+        self.state().trace.clone()
+    }
+
+    /// Writes down that the process that runs serves another turn.
+    pub(super) async fn trace_next(&self, key: TurnKey, n: u32) -> Result<()> {
+        self.write_trace(self.trace().serving(key, n)).await
     }
 
     /// Writes down the number that the next runtime session goes by, where the launch did not.
-    pub(super) async fn note_end(&self, key: TurnKey, n: u32) {
-        if let Err(error) = self.trace(key, n).await {
+    pub(super) async fn note_end(&self, n: u32) {
+        if let Err(error) = self.write_trace(self.trace().leaving(n)).await {
             tracing::warn!(%error, "the end of a turn is not noted");
         }
+    }
+
+    async fn write_trace(&self, trace: Trace) -> Result<()> {
+        if trace == self.trace() {
+            return Ok(());
+        }
+        let (spec, written) = (Arc::clone(&self.spec), trace.clone());
+        blocking(move || written.write(&spec)).await?;
+        self.traced(trace);
+        Ok(())
     }
 
     /// What became of a turn of an earlier host, as far as the seat's file tells. Where that cannot
@@ -114,7 +120,7 @@ impl Inner {
             (true, false) => return Ok(Recovery::Unknown),
             (false, _) => {}
         }
-        let trace = Trace::launched(turn, state.n);
+        let trace = Trace::launched(turn, state.n, None);
         drop(state);
         trace.write(&self.spec)?;
         self.traced(trace);
@@ -259,7 +265,7 @@ impl RuntimeSession for ClaudeSession {
         let may_be_orphaned = matches!(self.transport, Transport::PerTurn);
         blocking(move || {
             if may_be_orphaned {
-                files::end_orphan(&busy.0.spec)?;
+                busy.0.trace().end_orphan(&busy.0.spec)?;
             }
             busy.0.recovery(turn)
         })

@@ -17,6 +17,8 @@ pub(crate) mod machine;
 mod program;
 mod running;
 mod spawner;
+#[cfg(test)]
+mod tests;
 pub(crate) mod tree;
 
 pub(crate) use io::{drain, write_all};

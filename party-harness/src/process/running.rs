@@ -80,6 +80,8 @@ impl Running {
 
     /// Kills the whole tree at once, and waits for the exit; what cannot be killed is given up on.
     pub(crate) async fn kill(&mut self) -> io::Result<ExitStatus> {
+        // It does nothing more and starts nothing more while its tree is looked at.
+        self.signal(Signal::STOP);
         self.look().await;
         if let Some(tree) = &mut self.0 {
             tree.seen.iter().for_each(|process| process.signal(Signal::KILL));

@@ -48,6 +48,8 @@ pub struct Step {
     pub after_ms: u64,
     /// What it shares through the `share` tool, before it ends.
     pub share: Option<String>,
+    /// The tools that it calls then, each with its arguments, one after the other.
+    pub calls: Vec<(String, Value)>,
     /// What it says last. `{question}` is the message that it answers.
     pub say: Option<String>,
     /// It fails, for this reason.
@@ -78,6 +80,9 @@ impl Step {
                 name: "share".to_owned(),
                 arguments: json!({ "text": text }),
             });
+        }
+        for (number, (name, arguments)) in (2..).zip(self.calls.clone()) {
+            acts.push(Act::Call { id: format!("call-{number}"), name, arguments });
         }
         if let Some(reason) = &self.fail {
             acts.push(Act::End(Outcome::Failed, None, Some(reason.clone())));
@@ -138,8 +143,15 @@ impl Script {
 
     /// What an agent does in the turn after `done` others.
     pub(super) fn step(&self, agent: &str, done: u64) -> &Step {
-        const SILENT: &Step =
-            &Step { after_ms: 0, share: None, say: None, fail: None, hang: false, cost_usd: 0.0 };
+        const SILENT: &Step = &Step {
+            after_ms: 0,
+            share: None,
+            calls: Vec::new(),
+            say: None,
+            fail: None,
+            hang: false,
+            cost_usd: 0.0,
+        };
         let steps = self.agents.get(agent).map_or(&[][..], Vec::as_slice);
         let index = usize::try_from(done).unwrap_or(usize::MAX).min(steps.len().saturating_sub(1));
         steps.get(index).unwrap_or(SILENT)

@@ -1,7 +1,7 @@
 //! What a turn costs, by the CLI's own count.
 
 use crate::{claude, claude::end_of, stage::stage};
-use party_core::{Outcome, Usd};
+use party_core::{Failure, Outcome, Usd};
 use party_harness::TurnEnd;
 use serde_json::json;
 use test_support::{ClaudeVersion, ModelTurn, Scenario};
@@ -59,5 +59,5 @@ async fn the_limit_holds_for_one_turn_of_a_resumed_session(version: ClaudeVersio
     (request.key.turn, request.limit) = (claude::turn(3), Some(Usd::from_micros(10)));
     let third = end_of(session.turn(request).await.unwrap()).await;
     assert_eq!((third.outcome, third.text.as_deref()), (Outcome::Failed, Some("Dear.")), "{third:?}");
-    assert!(third.reason.as_deref().unwrap().contains("budget"), "{third:?}");
+    assert_eq!(third.failure, Some(Failure::OverBudget), "in whatever words: {third:?}");
 }

@@ -7,6 +7,7 @@ mod claude;
 
 mod cost;
 mod ends;
+mod killed;
 mod own_tools;
 mod poisoned;
 mod server;

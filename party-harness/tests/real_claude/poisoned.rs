@@ -5,7 +5,7 @@ use crate::{
     server::{broken, with_share},
     stage::stage,
 };
-use party_core::{Cost, Outcome, Usd};
+use party_core::{Cost, Failure, Outcome, Usd};
 use party_harness::{McpEndpoint, TurnEnd};
 use serde_json::Value;
 use test_support::{ClaudeVersion, ModelTurn, Scenario};
@@ -51,7 +51,7 @@ async fn poisoned(version: ClaudeVersion, endpoint: &McpEndpoint) -> String {
     let request = with_share(bench.request(1, 1, "begin", "begin"), endpoint);
     let end = end_of(bench.open(None).await.turn(request).await.unwrap()).await;
     assert_eq!((end.outcome, end.token, end.text), (Outcome::Failed, None, None), "{endpoint:?}");
-    assert_eq!(end.cost, Cost::Reported(Usd::ZERO));
+    assert_eq!((end.failure, end.cost), (Some(Failure::Poisoned), Cost::Reported(Usd::ZERO)));
     assert_eq!(fake.model_requests(), Vec::<Value>::new(), "{endpoint:?}");
     assert_eq!(bench.alive(), 0);
     end.reason.unwrap()

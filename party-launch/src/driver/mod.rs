@@ -3,19 +3,27 @@
 //! It never awaits a turn, a tool's handler or a process: those run as tasks of their own and
 //! report through one channel. One method per kind of thing that can happen.
 
+mod calls;
+mod handler;
 mod recover;
 mod tools;
 mod turns;
 
 pub(crate) use recover::recover;
 
-use crate::{Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime};
+use crate::{
+    Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime, tool::Toolbox,
+};
+use calls::{CallKey, OpenCall};
 use futures::future::join_all;
 use party_bus::Watch;
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
 use party_formats::Engine;
-use party_harness::ToolPort;
-use std::{collections::BTreeMap, sync::Arc};
+use party_harness::{ToolPort, ToolReply};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
@@ -42,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) log: Log,
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
+    pub(crate) tools: Toolbox,
     pub(crate) requests: (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     pub(crate) status: watch::Sender<Status>,
     pub(crate) drain: CancellationToken,
@@ -51,6 +60,7 @@ pub(crate) struct Driver {
     log: Log,
     seats: Vec<Arc<SeatRuntime>>,
     mcp: Option<Arc<McpServer>>,
+    tools: Toolbox,
     port: Arc<dyn ToolPort>,
     inbox: mpsc::Receiver<Request>,
     outbox: mpsc::Sender<Request>,
@@ -58,6 +68,12 @@ pub(crate) struct Driver {
     drain: CancellationToken,
     running: BTreeMap<TurnId, Running>,
     tasks: JoinSet<()>,
+    /// Tool calls that are not answered yet.
+    calls: BTreeMap<CallKey, OpenCall>,
+    /// Calls of running attempts that are answered, and nobody heard it.
+    unheard: BTreeSet<CallKey>,
+    /// The host's tools that run.
+    handlers: JoinSet<ToolReply>,
     /// Runtime sessions that are of no more use, and are being closed.
     closing: JoinSet<()>,
 }
@@ -69,6 +85,7 @@ impl Driver {
             log: parts.log,
             seats: parts.seats,
             mcp: parts.mcp,
+            tools: parts.tools,
             port: Arc::new(tools::Port(outbox.downgrade())),
             inbox,
             outbox,
@@ -76,6 +93,9 @@ impl Driver {
             drain: parts.drain,
             running: BTreeMap::new(),
             tasks: JoinSet::new(),
+            calls: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            handlers: JoinSet::new(),
             closing: JoinSet::new(),
         }
     }
@@ -89,6 +109,8 @@ impl Driver {
             outcome = self.drive() => outcome,
         };
         self.tasks.shutdown().await;
+        self.handlers.shutdown().await;
+        self.calls.clear();
         join_all(self.seats.iter().map(|seat| seat.close())).await;
         while self.closing.join_next().await.is_some() {}
         held.release().await;
@@ -106,6 +128,7 @@ impl Driver {
             if !self.log.engine.decide().is_empty() {
                 self.log.commit(Vec::new()).await?;
             }
+            self.answer_calls();
             self.start_effects();
             self.tell_status();
             if self.log.engine.closed().is_some() {
@@ -118,6 +141,7 @@ impl Driver {
                 () = self.drain.cancelled() => return Ok(()),
                 Some(request) = self.inbox.recv() => self.handle(request).await?,
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
+                Some(ended) = self.handlers.join_next_with_id() => self.tool_ended(ended).await?,
                 Some(_) = self.closing.join_next() => {}
                 head = bus.changed(watch) => self.head_moved(head).await?,
             }

@@ -27,36 +27,33 @@ impl ToolPort for Port {
 const MOST_CALLS: usize = 1_000;
 
 impl Driver {
-    /// Records the call, decides on it, commits both, and answers then.
+    /// Records the call, decides on it and commits both. What the engine answers is told then; a tool of
+    /// the host is started by the loop, and its answer told once it is committed.
     pub(super) async fn tool_call(
         &mut self,
         call: ToolCall,
         reply: oneshot::Sender<ToolReply>,
     ) -> Result<()> {
         let ToolCall { key, id, name, arguments } = call;
-        let current = self.log.engine.turn(key.turn).is_some_and(|turn| turn.attempt == key.attempt);
-        if !current || key.session != self.log.session() {
+        let current = self.log.engine.turn(key.turn).filter(|turn| turn.attempt == key.attempt);
+        let Some(turn) = current.filter(|_| key.session == self.log.session()) else {
             let _ = reply.send(ToolReply::error("the turn has ended"));
             return Ok(());
-        }
-        let answered = |driver: &Self| {
-            let turn = driver.log.engine.turn(key.turn)?;
-            turn.answer(key.attempt, &id)
-                .map(|(text, is_error)| ToolReply { text: text.clone(), is_error: *is_error })
         };
         // A runtime that lost the connection asks again under the same id.
-        if answered(self).is_none() {
-            let calls = self.log.engine.turn(key.turn).map_or(0, |turn| turn.calls.len());
-            if calls >= MOST_CALLS {
-                let _ =
-                    reply.send(ToolReply::error(format!("a turn may call tools {MOST_CALLS} times; end it")));
+        if turn.tool_call(key.attempt, &id).is_none() {
+            if turn.calls.len() >= MOST_CALLS {
+                let refused = format!("a turn may call tools {MOST_CALLS} times; end it");
+                let _ = reply.send(ToolReply::error(refused));
                 return Ok(());
             }
+            let mut records = self.lost_replies(key.turn, key.attempt);
             let event =
                 ToolCalled { turn: key.turn, attempt: key.attempt, call: id.clone(), tool: name, arguments };
-            self.log.commit(vec![NewRecord::new(now(), &event.into()).in_turn(key.turn)]).await?;
+            records.push(NewRecord::new(now(), &event.into()).in_turn(key.turn));
+            self.log.commit(records).await?;
         }
-        let _ = reply.send(answered(self).unwrap_or_else(|| ToolReply::error("the turn has ended")));
+        self.await_answer((key.turn, key.attempt, id), reply);
         Ok(())
     }
 }

@@ -30,14 +30,15 @@ pub(super) struct Running {
 }
 
 impl Driver {
-    /// Starts every attempt that the log asks for and this process does not run yet.
+    /// Starts every tool and every attempt that the log asks for and this process does not run yet.
     pub(super) fn start_effects(&mut self) {
         let effects = self.log.engine.pending_effects();
+        self.start_tools(&effects);
         let fresh: Vec<TurnId> = effects
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Run { turn, .. } if !self.running.contains_key(turn) => Some(*turn),
-                Effect::Run { .. } | Effect::Interrupt { .. } => None,
+                Effect::Run { .. } | Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
             })
             .collect();
         let alongside = self.by_harness(&fresh);
@@ -91,7 +92,7 @@ impl Driver {
             },
             seen: self.seen(running.seat).0,
             continuation: (running.attempt > 1).then(|| continuation(running)),
-            tools: intent.tools.iter().filter_map(|name| tool_spec(name)).collect(),
+            tools: intent.tools.iter().filter_map(|name| self.tool_spec(name)).collect(),
             limit: running.budget_left(),
             timeout: Duration::from_secs(intent.timeout_secs.into()),
             grace: Duration::from_secs(intent.grace_secs.into()),
@@ -136,10 +137,21 @@ impl Driver {
             Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost => self.seen(seat),
         };
         let bound = bound(seat, end.token.clone(), seen).in_turn(key.turn);
-        let records = vec![bound, self.report(key, seat, end)];
+        let mut records = self.log.engine.turn(key.turn).map(Self::cut_short).unwrap_or_default();
+        records.extend([bound, self.report(key, seat, end)]);
         self.log.commit(records).await?;
         self.running.remove(&key.turn);
         Ok(())
+    }
+
+    /// A tool that the session has; of the host's, those that it was opened with.
+    fn tool_spec(&self, name: &str) -> Option<ToolSpec> {
+        let Some(tool) = engine_tool(name) else {
+            let has = self.log.engine.host_tools().iter().any(|tool| tool.name == name);
+            return self.tools.spec(name).filter(|_| has);
+        };
+        let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
+        Some(ToolSpec { name, description, input_schema: tool.input_schema() })
     }
 
     /// The last turn that the seat's runtime session has answered.
@@ -191,12 +203,6 @@ impl Driver {
 fn bound(seat: SeatId, token: Option<ResumeToken>, seen: TurnId) -> NewRecord {
     let token = token.map_or(Value::Null, |token| token.0);
     NewRecord::new(now(), &RuntimeBound { seat, token, seen }.into())
-}
-
-fn tool_spec(name: &str) -> Option<ToolSpec> {
-    let tool = engine_tool(name)?;
-    let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
-    Some(ToolSpec { name, description, input_schema: tool.input_schema() })
 }
 
 /// What a runtime session that has the message already is told after a lost attempt.

@@ -3,8 +3,10 @@
 use super::{
     NAME,
     admissions::{Admissions, Fingerprint, Grant},
+    guard::HungUp,
 };
 use axum::http::request::Parts;
+use futures::FutureExt as _;
 use party_harness::{ToolCall, ToolReply, ToolSpec};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
@@ -19,7 +21,7 @@ use rmcp::{
     },
 };
 use serde_json::Value;
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 /// 1 MiB of arguments, and room for what is around them.
@@ -60,15 +62,26 @@ impl Door {
         grant.ok_or_else(|| ErrorData::invalid_request("the turn is over", None))
     }
 
-    /// A runtime that hangs up does not stop its call; the end of the server does.
-    async fn answer(&self, grant: &Grant, call: ToolCall) -> ToolReply {
+    /// A runtime that hangs up does not stop its call: the port carries it out, and learns that nobody
+    /// waits for the answer. The end of the server stops it.
+    async fn answer(&self, grant: &Grant, call: ToolCall, hung_up: Option<HungUp>) -> ToolReply {
         if !grant.tools.iter().any(|tool| tool.name == call.name) {
             return ToolReply::error(format!("the tool `{}` is not offered in this turn", call.name));
         }
+        // A request whose handler panics is never answered.
+        let called = AssertUnwindSafe(async { grant.port.call(call).await }).catch_unwind();
         tokio::select! {
-            reply = grant.port.call(call) => reply,
+            reply = called => reply.unwrap_or_else(|_| ToolReply::error("the call failed: the host panicked")),
             () = self.stop.cancelled() => ToolReply::error("the party has stopped"),
+            () = gone(hung_up) => ToolReply::error("nobody waits for this"),
         }
+    }
+}
+
+async fn gone(hung_up: Option<HungUp>) {
+    match hung_up {
+        Some(HungUp(token)) => token.cancelled().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -106,7 +119,8 @@ impl ServerHandler for Door {
             name: request.name.into_owned(),
             arguments: Value::Object(request.arguments.unwrap_or_default()),
         };
-        let reply = self.answer(&grant, call).await;
+        let hung_up = context.extensions.get::<Parts>().and_then(|parts| parts.extensions.get().cloned());
+        let reply = self.answer(&grant, call, hung_up).await;
         let content = vec![ContentBlock::text(reply.text)];
         let result =
             if reply.is_error { CallToolResult::error(content) } else { CallToolResult::success(content) };

@@ -42,6 +42,10 @@ impl Guard {
     }
 }
 
+/// Cancelled when the client of a request has gone, or was answered.
+#[derive(Clone)]
+pub(super) struct HungUp(pub(super) CancellationToken);
+
 /// The layer around every path, the unknown ones too.
 pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request, next: Next) -> Response {
     if !guard.is_local(request.headers()) {
@@ -53,6 +57,10 @@ pub(super) async fn check(State(guard): State<Arc<Guard>>, mut request: Request,
     // Whoever prints a request further in prints no secret.
     request.headers_mut().remove(AUTHORIZATION);
     request.extensions_mut().insert(fingerprint);
+    // The server drops this future with the connection.
+    let hung_up = CancellationToken::new();
+    request.extensions_mut().insert(HungUp(hung_up.clone()));
+    let _told = hung_up.drop_guard();
     tokio::select! {
         response = next.run(request) => response,
         // Else a body that never ends would keep the server's task.

@@ -112,6 +112,8 @@ impl Teller {
             Event::ToolCalled(event) => {
                 format!("{} {} {}", self.seat(self.turns[&event.turn]), event.tool, event.arguments)
             }
+            Event::ToolRan(event) => format!("{} error {}", event.text, event.is_error),
+            Event::ReplyLost(event) => event.call,
             Event::ToolAnswered(event) => format!("error {}", event.is_error),
             Event::Quiesced(event) => format!("{event:?}"),
             Event::BudgetReserved(event) => format!("{event:?}"),

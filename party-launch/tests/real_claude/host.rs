@@ -1,6 +1,9 @@
 //! A host in a process of its own, which is there to be killed.
 
-use crate::stage::{QUESTION, Stage, council};
+use crate::{
+    stage::{QUESTION, Stage, council},
+    tool::desk,
+};
 use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{
@@ -65,6 +68,7 @@ async fn child_process_that_hosts() {
     let inner: Arc<dyn Bus> = Arc::new(bus(Path::new(root)).await);
     let party = match kind {
         "forum" => forum(builder(Path::new(root), url, Arc::new(Parking { inner }))),
+        "desk" => desk(builder(Path::new(root), url, Arc::new(Parking { inner })), Path::new(root)),
         _ => with_council(builder(Path::new(root), url, inner), 2),
     };
     let party = party.start(QUESTION).await.unwrap();
@@ -128,7 +132,8 @@ impl Bus for Parking {
     }
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
-        let answers = batch.records.iter().any(|record| record.kind == "toolAnswered");
+        let answers =
+            batch.records.iter().any(|record| record.kind == "toolAnswered" || record.kind == "toolRan");
         let receipt = self.inner.append(batch).await?;
         if answers {
             tell("answered");

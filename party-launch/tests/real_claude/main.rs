@@ -8,3 +8,4 @@ mod host;
 mod killed;
 mod share;
 mod stage;
+mod tool;

@@ -1,12 +1,12 @@
 //! What the CLI writes, as events: pure, and the same however the bytes were cut or repeated.
 //!
 //! ```text
-//! bytes ── frame ──> lines ── view, unescape ──> wire (what is read of a line) ── read ──> events
-//!                                                                            └─ bill, verdict ──> end
+//! bytes ── frame ──> lines ── scan, view ──> wire (what is read of a line) ── read ──> events
+//!                                                                          └─ bill, verdict ──> end
 //! ```
 //!
-//! A line is checked once, by serde_json; what is read of it is found in its text, and a line that
-//! is only handed on is copied once.
+//! A line is checked once; what is read of it is found in its text, and a line that is only handed
+//! on is copied once.
 
 mod answer;
 mod bill;
@@ -16,6 +16,7 @@ mod frame;
 mod poison;
 mod read;
 mod said;
+mod scan;
 mod seen;
 mod tasks;
 mod turn;

@@ -13,22 +13,20 @@ pub(in crate::claude_code) struct Required {
 }
 
 /// What `init` says of tools.
-#[derive(Default)]
-struct Offer<'a> {
-    tools: Vec<Cow<'a, str>>,
-    /// Names and statuses.
-    servers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    errors: Option<Json<'a>>,
+#[derive(Debug, Default)]
+pub(super) struct Offer<'a> {
+    pub(super) tools: Option<Json<'a>>,
+    pub(super) servers: Option<Json<'a>>,
+    pub(super) errors: Option<Json<'a>>,
 }
 
 impl Decoder {
     /// What is wrong with the servers that are required.
-    pub(super) fn poison(&self, init: Json<'_>) -> Option<String> {
+    pub(super) fn poison(&self, offer: &Offer<'_>) -> Option<String> {
         if self.required.is_none() && !self.requires_all {
             return None;
         }
-        let offer = Offer::read(init);
-        if let Some(errors) = offer.errors {
+        if let Some(errors) = offer.errors.filter(|errors| errors.is_filled()) {
             return Some(format!("claude refused an mcp server: {}", in_words(errors)));
         }
         let required = || self.required.as_ref().and_then(|required| offer.lacks(required));
@@ -38,38 +36,34 @@ impl Decoder {
 }
 
 impl<'a> Offer<'a> {
-    fn read(init: Json<'a>) -> Self {
-        let mut offer = Self::default();
-        for (name, value) in init.fields() {
-            let items = || value.items().into_iter().flatten();
-            match name {
-                "tools" => offer.tools = items().filter_map(|tool| Some(tool.text()?.to_cow())).collect(),
-                "mcp_servers" => offer.servers = items().filter_map(server).collect(),
-                "mcp_server_errors" => offer.errors = Some(value).filter(|errors| errors.is_filled()),
-                _ => {}
-            }
-        }
-        offer
+    /// Names and statuses.
+    fn servers(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
+        self.servers.and_then(Json::items).into_iter().flatten().filter_map(server)
+    }
+
+    fn has_tool(&self, mut fits: impl FnMut(&str) -> bool) -> bool {
+        let mut tools = self.tools.and_then(Json::items).into_iter().flatten();
+        tools.any(|tool| tool.text().is_some_and(|tool| fits(&tool.to_cow())))
     }
 
     fn lacks(&self, Required { server, tools }: &Required) -> Option<String> {
-        let status = self.servers.iter().find(|(name, _)| name == server);
-        let status = status.map_or("absent", |(_, status)| status);
+        let status = self.servers().find(|(name, _)| name == server);
+        let status = status.map_or(Cow::Borrowed("absent"), |(_, status)| status);
         if status != "connected" {
             return Some(format!("the mcp server `{server}` is {status}"));
         }
-        let missing = tools.iter().find(|tool| !self.tools.iter().any(|offered| offered == *tool))?;
+        let missing = tools.iter().find(|tool| !self.has_tool(|offered| offered == *tool))?;
         Some(format!("the mcp server `{server}` does not offer the tool `{missing}`"))
     }
 
     fn lacks_any(&self) -> Option<String> {
-        let given = self.servers.iter().filter(|(_, status)| status != "disabled");
-        given.into_iter().find_map(|(name, status)| {
-            let prefix = tool_prefix(name);
+        let mut given = self.servers().filter(|(_, status)| status != "disabled");
+        given.find_map(|(name, status)| {
             if status != "connected" {
                 return Some(format!("the mcp server `{name}` is {status}"));
             }
-            let offers = self.tools.iter().any(|tool| tool.starts_with(&prefix));
+            let prefix = tool_prefix(&name);
+            let offers = self.has_tool(|tool| tool.starts_with(&prefix));
             (!offers).then(|| format!("the mcp server `{name}` offers no tool"))
         })
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use std::borrow::Cow;
 
 /// So much is kept of a line that is no JSON.
-const KEPT: usize = 1024;
+const KEPT: usize = 256;
 
 /// What was read of a line, where the line itself is not needed any more.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ impl Decoder {
             return;
         }
         self.has_output = true;
-        let read = match checked(&line) {
-            Some(json) => self.read(json),
-            None => self.no_json(&line),
+        let read = match std::str::from_utf8(&line) {
+            Ok(text) if may_be_whole(text) => self.read(text),
+            _ => self.no_json(&line),
         };
         // A large line goes before its texts are copied to where they stay.
         drop(line);
@@ -60,18 +60,24 @@ impl Decoder {
     }
 
     /// Reads a line; one that is not what it says that it is is kept as it came.
-    fn read(&mut self, line: Json<'_>) -> Read {
-        let Some(head) = Head::read(line) else { return self.keep(line) };
-        let id = head.uuid.as_deref().filter(|id| !id.is_empty());
-        if id.is_some_and(|id| !self.lines.insert(Kind::Line, (&head.kind, &head.subtype, id))) {
+    fn read(&mut self, line: &str) -> Read {
+        let Some(head) = Head::read(line) else {
+            return match Json::checked(line) {
+                Some(json) => self.keep(json),
+                None => self.no_json(line.as_bytes()),
+            };
+        };
+        if let Some(id) = &head.uuid
+            && !self.lines.insert(Kind::Line, (&head.kind, &head.subtype, id))
+        {
             return Read::Handled;
         }
-        self.typed(&head).unwrap_or_else(|| self.keep(line))
+        self.typed(&head).unwrap_or_else(|| self.keep(head.line))
     }
 
     /// `None` where the line is kept as it came.
     fn typed(&mut self, head: &Head<'_>) -> Option<Read> {
-        match (&*head.kind, head.subtype.as_deref()) {
+        match (head.kind.as_deref()?, head.subtype.as_deref()) {
             ("assistant", _) if head.by_sub_agent => self.by_sub_agent(head),
             ("assistant", _) => self.by_model(head),
             ("user", _) if !head.by_sub_agent && !head.is_echo => {
@@ -111,8 +117,7 @@ impl Decoder {
     }
 }
 
-/// The line as JSON. What does not begin and end as an object need not be searched for its error.
-fn checked(line: &[u8]) -> Option<Json<'_>> {
-    let is_cut = line.starts_with(b"{") && line.trim_ascii_end().last() != Some(&b'}');
-    Json::checked(std::str::from_utf8(line).ok().filter(|_| !is_cut)?)
+/// What begins as an object and does not end as one need not be searched for its error.
+fn may_be_whole(line: &str) -> bool {
+    !line.starts_with('{') || line.trim_ascii_end().ends_with('}')
 }

@@ -1,8 +1,8 @@
 //! What was read already, so that a line that comes twice counts once.
 
 use std::{
-    collections::{BTreeSet, hash_map::DefaultHasher},
-    hash::{Hash, Hasher as _},
+    collections::{HashSet, hash_map::DefaultHasher},
+    hash::{BuildHasherDefault, Hash, Hasher as _},
 };
 
 /// How many ids a half of the memory holds. A repeated line comes close behind its original.
@@ -21,12 +21,14 @@ pub(super) enum Kind {
     Withdrawn,
 }
 
+type Hashes = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
+
 /// The latest ids, as hashes: their number and their size are bounded. The older half is forgotten
 /// whenever the newer one is full.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seen {
-    newer: BTreeSet<u64>,
-    older: BTreeSet<u64>,
+    newer: Hashes,
+    older: Hashes,
 }
 
 impl Seen {

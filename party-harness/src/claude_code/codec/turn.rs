@@ -13,13 +13,13 @@ impl Decoder {
     pub(super) fn init(&mut self, head: &Head<'_>) -> Read {
         self.in_turn = true;
         self.error = None;
-        if let Some(version) = head.line.field("claude_code_version").and_then(Json::string) {
+        if let Some(version) = head.version.and_then(Json::string) {
             self.bill.version(&version);
         }
         self.name_session(head);
         let read = self.keep(head.line);
         self.announce();
-        self.poisoned = self.poisoned.take().or_else(|| self.poison(head.line));
+        self.poisoned = self.poisoned.take().or_else(|| self.poison(&head.offer));
         read
     }
 

@@ -22,7 +22,7 @@ pub struct Exit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Status {
-    /// With an answer.
+    /// With an answer; or a command such as `/compact` was carried out, which need not say a word.
     Completed,
     /// Without a word.
     Empty,
@@ -117,6 +117,7 @@ impl Decoder {
         }
         match &last.result {
             Some(text) if !text.as_str().trim().is_empty() => (Status::Completed, None),
+            _ if rounds == Some(0) => (Status::Completed, None),
             _ => (Status::Empty, Some("the model said nothing".to_owned())),
         }
     }
@@ -145,17 +146,15 @@ impl Decoder {
             (Status::Completed, Some(result))
                 if self.answer.last().map(|text| &**text) != Some(result.as_str()) =>
             {
-                Some(result.share())
+                Some(result.share()).filter(|text| !text.trim().is_empty())
             }
             _ => self.answer.text(),
         }
     }
 
     fn session_for(&self, status: Status) -> Option<String> {
-        let is_command = || self.last.as_ref().is_some_and(|last| last.rounds == Some(0));
         match status {
-            Status::Poisoned | Status::Refused => None,
-            Status::Empty if !is_command() => None,
+            Status::Poisoned | Status::Refused | Status::Empty => None,
             _ => self.session.clone(),
         }
     }

@@ -1,17 +1,21 @@
 //! A look into a JSON text that is known to be whole: values are found, not built.
 
-use super::unescape::Text;
-use memchr::memchr2;
+use super::{scan::next_quote_or_escape, unescape::Text};
 use serde_json::value::RawValue;
 
 /// A JSON value as the text that it is. Whoever asks it for another kind of value gets none.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Json<'a>(&'a str);
 
 impl<'a> Json<'a> {
     /// The value of a whole JSON text; checked here, once, and nowhere below.
     pub(super) fn checked(text: &'a str) -> Option<Self> {
         serde_json::from_str::<&RawValue>(text).ok().map(|raw| Self(raw.get()))
+    }
+
+    /// A part of a text that was checked.
+    pub(super) const fn part(text: &'a str) -> Self {
+        Self(text)
     }
 
     pub(super) const fn get(self) -> &'a str {
@@ -132,12 +136,11 @@ impl<'a> Walk<'a> {
 
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
-    while let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
-        at += next;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
+    while let Some(next) = next_quote_or_escape(bytes, at) {
+        if bytes.get(next) == Some(&b'"') {
+            return next + 1;
         }
-        at += 2;
+        at = next + 2;
     }
     bytes.len()
 }

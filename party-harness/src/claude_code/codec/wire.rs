@@ -1,6 +1,8 @@
 //! The fields of the CLI's lines that are read; all others pass unseen.
 
 use super::{
+    poison::Offer,
+    scan,
     unescape::{Prose, Text, without_halves},
     view::Json,
 };
@@ -15,9 +17,9 @@ impl From<Json<'_>> for RawJson {
 }
 
 /// What all kinds of lines have, wherever in the line it stands: the order of fields is not stable.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Head<'a> {
-    pub(super) kind: Cow<'a, str>,
+    pub(super) kind: Option<Cow<'a, str>>,
     pub(super) subtype: Option<Cow<'a, str>>,
     pub(super) uuid: Option<Cow<'a, str>>,
     pub(super) session: Option<Cow<'a, str>>,
@@ -28,41 +30,42 @@ pub(super) struct Head<'a> {
     pub(super) is_echo: bool,
     pub(super) message: Option<Json<'a>>,
     pub(super) supersedes: Option<Json<'a>>,
+    pub(super) version: Option<Json<'a>>,
+    pub(super) offer: Offer<'a>,
     pub(super) line: Json<'a>,
 }
 
 impl<'a> Head<'a> {
-    /// `None` where the line has no type.
-    pub(super) fn read(line: Json<'a>) -> Option<Self> {
-        let text = |value: Json<'a>| value.text().map(Text::to_cow);
-        let mut kind = None;
-        let mut head = Self {
-            kind: Cow::Borrowed(""),
-            subtype: None,
-            uuid: None,
-            session: None,
-            error: None,
-            by_sub_agent: false,
-            is_echo: false,
-            message: None,
-            supersedes: None,
-            line,
-        };
-        for (name, value) in line.fields() {
-            match name {
-                "type" => kind = text(value),
-                "subtype" => head.subtype = text(value),
-                "uuid" => head.uuid = text(value),
-                "session_id" => head.session = text(value).filter(|id| !id.is_empty()),
-                "error" => head.error = text(value),
-                "parent_tool_use_id" => head.by_sub_agent = value.text().is_some(),
-                "isSynthetic" | "isReplay" => head.is_echo |= value.bool() == Some(true),
-                "message" => head.message = Some(value),
-                "supersedes" => head.supersedes = Some(value),
-                _ => {}
-            }
+    /// `None` where the line is no JSON object.
+    pub(super) fn read(line: &'a str) -> Option<Self> {
+        let mut head = Self { line: Json::part(line.trim_ascii()), ..Self::default() };
+        if scan::object(line, |name, value| head.take(name, value)).is_some() {
+            return Some(head);
         }
-        Some(Self { kind: kind?, ..head })
+        let line = Json::checked(line).filter(|line| line.is_object())?;
+        let mut head = Self { line, ..Self::default() };
+        line.fields().for_each(|(name, value)| head.take(name, value));
+        Some(head)
+    }
+
+    fn take(&mut self, name: &str, value: Json<'a>) {
+        let text = || value.text().map(Text::to_cow);
+        match name {
+            "type" => self.kind = text(),
+            "subtype" => self.subtype = text(),
+            "uuid" => self.uuid = text().filter(|id| !id.is_empty()),
+            "session_id" => self.session = text().filter(|id| !id.is_empty()),
+            "error" => self.error = text(),
+            "parent_tool_use_id" => self.by_sub_agent = value.text().is_some(),
+            "isSynthetic" | "isReplay" => self.is_echo |= value.bool() == Some(true),
+            "message" => self.message = Some(value),
+            "supersedes" => self.supersedes = Some(value),
+            "claude_code_version" => self.version = Some(value),
+            "tools" => self.offer.tools = Some(value),
+            "mcp_servers" => self.offer.servers = Some(value),
+            "mcp_server_errors" => self.offer.errors = Some(value),
+            _ => {}
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Owner {
 
     async fn turn(&mut self, mut serving: Serving) {
         let request = &serving.order.request;
-        let (key, mut attempt) = (request.key, self.inner.first_attempt(request));
+        let mut attempt = self.inner.first_attempt(request);
         let (end, n) = loop {
             let went_on = self.fits(&serving, &attempt);
             let verdict = match self.attempt(&mut serving, &attempt, went_on).await {
@@ -94,7 +94,7 @@ impl Owner {
                 None => break self.inner.ended(&attempt, verdict),
             }
         };
-        self.inner.note_end(key, n).await;
+        self.inner.note_end(n).await;
         if end.token.is_none() || !serving.leaves_in_step() {
             self.retire().await;
         }
@@ -134,7 +134,7 @@ impl Owner {
 
     /// The next turn of the process that runs.
     async fn go_on(&mut self, serving: &mut Serving, attempt: &Attempt, message: &Message) -> Result<()> {
-        self.inner.trace(serving.order.request.key, attempt.n).await?;
+        self.inner.trace_next(serving.order.request.key, attempt.n).await?;
         if let Some(live) = &mut self.live {
             live.write(&stdin_line(message));
             if let Start::Resume(id) = &attempt.start {

@@ -40,7 +40,7 @@ async fn what_the_cli_says() {
 
     let tools = client.rpc("tools/list", json!({})).await.json()["result"]["tools"].clone();
     let names: Vec<_> = tools.as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
-    assert_eq!(names, ["share", "fail", "meet"]);
+    assert_eq!(names, ["share", "fail", "meet", "panic"]);
     assert_eq!(tools[0]["description"], "Does share.");
     assert_eq!(tools[0]["inputSchema"], tool("share").input_schema);
 
@@ -65,6 +65,17 @@ async fn refusals_of_the_port_and_tools_not_offered() {
     assert_eq!(unknown["isError"], true);
     assert_eq!(unknown["content"][0]["text"], "the tool `vote` is not offered in this turn");
     assert_eq!(port.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_port_that_panics_is_an_error_and_the_next_call_is_answered() {
+    let (server, port) = (McpServer::start().await.unwrap(), Port::new(1));
+    let admission = admit(&server, 1, &port);
+    let client = Client::new(&admission);
+    let failed = client.call("panic", json!({})).await;
+    assert_eq!(failed["isError"], true);
+    assert_eq!(failed["content"][0]["text"], "the call failed: the host panicked");
+    assert_ne!(client.call("share", json!({})).await["isError"], true);
 }
 
 #[tokio::test]

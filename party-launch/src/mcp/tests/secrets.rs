@@ -47,7 +47,7 @@ async fn revoked_at_once_but_for_calls_in_flight() {
     assert_eq!(waiting.await.unwrap()["content"][0]["text"], "1 {}");
 }
 
-/// What the call did is on the log or not; the port decides, not the socket.
+/// What the call did is on the log or not; the port decides, not the socket. But it is told.
 #[tokio::test]
 async fn a_client_that_hangs_up_does_not_stop_its_call() {
     let (server, port) = (McpServer::start().await.unwrap(), Port::new(2));
@@ -59,9 +59,10 @@ async fn a_client_that_hangs_up_does_not_stop_its_call() {
     };
     port.called(1).await;
     hasty.abort();
-    sleep(Duration::from_millis(50)).await;
+    until(|| port.unheard() == 1).await;
     client.call("meet", json!({})).await;
     until(|| port.answered() == 2).await;
+    assert_eq!(port.unheard(), 1);
 }
 
 #[tokio::test]

@@ -18,20 +18,32 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Echoes; `fail` fails, `meet` waits until it was called as often as the barrier says.
+/// Echoes; `fail` fails, `meet` waits until it was called as often as the barrier says. It carries a
+/// call out whether anybody waits or not.
 #[derive(Debug)]
 pub(super) struct Port {
     calls: Mutex<Vec<ToolCall>>,
-    answered: AtomicUsize,
-    meeting: Barrier,
+    unheard: AtomicUsize,
+    answered: Arc<AtomicUsize>,
+    meeting: Arc<Barrier>,
+}
+
+/// Counts an asker that goes before it is answered.
+struct Asker<'p>(&'p AtomicUsize, bool);
+
+impl Drop for Asker<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(usize::from(!self.1), Ordering::SeqCst);
+    }
 }
 
 impl Port {
     pub(super) fn new(meeting: usize) -> Arc<Self> {
         Arc::new(Self {
             calls: Mutex::default(),
-            answered: AtomicUsize::new(0),
-            meeting: Barrier::new(meeting),
+            unheard: AtomicUsize::new(0),
+            answered: Arc::default(),
+            meeting: Arc::new(Barrier::new(meeting)),
         })
     }
 
@@ -44,6 +56,11 @@ impl Port {
         self.answered.load(Ordering::SeqCst)
     }
 
+    /// How many askers have gone before their answer.
+    pub(super) fn unheard(&self) -> usize {
+        self.unheard.load(Ordering::SeqCst)
+    }
+
     /// Returns once `count` calls have come.
     pub(super) async fn called(&self, count: usize) {
         until(|| self.calls().len() >= count).await;
@@ -54,15 +71,23 @@ impl Port {
 impl ToolPort for Port {
     async fn call(&self, call: ToolCall) -> ToolReply {
         self.calls.lock().unwrap().push(call.clone());
-        match call.name.as_str() {
-            "fail" => return ToolReply::error("no such member"),
-            "meet" => {
-                self.meeting.wait().await;
+        let (meeting, answered) = (Arc::clone(&self.meeting), Arc::clone(&self.answered));
+        let mut asker = Asker(&self.unheard, false);
+        let carried_out = tokio::spawn(async move {
+            match call.name.as_str() {
+                "fail" => return ToolReply::error("no such member"),
+                "meet" => {
+                    meeting.wait().await;
+                }
+                "panic" => panic!("a port that panics"),
+                _ => {}
             }
-            _ => {}
-        }
-        self.answered.fetch_add(1, Ordering::SeqCst);
-        ToolReply { text: format!("{} {}", call.key.attempt, call.arguments), is_error: false }
+            answered.fetch_add(1, Ordering::SeqCst);
+            ToolReply::text(format!("{} {}", call.key.attempt, call.arguments))
+        });
+        let reply = carried_out.await.expect("the port panics where it is asked to");
+        asker.1 = true;
+        reply
     }
 }
 
@@ -75,9 +100,9 @@ pub(super) fn tool(name: &str) -> ToolSpec {
     ToolSpec { name: name.to_owned(), description: format!("Does {name}."), input_schema }
 }
 
-/// `share`, `fail` and `meet` for one attempt.
+/// `share`, `fail`, `meet` and `panic` for one attempt.
 pub(super) fn admit(server: &McpServer, attempt: u32, port: &Arc<Port>) -> Admission {
-    let tools = ["share", "fail", "meet"].map(tool).to_vec();
+    let tools = ["share", "fail", "meet", "panic"].map(tool).to_vec();
     server.admit(key(attempt), tools, Arc::<Port>::clone(port))
 }
 

@@ -1,0 +1,145 @@
+//! What Claude Code wrote: the recordings, lines of any size, and the official SDK that reads them.
+
+use crate::scratch;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// All recordings of the real binary, one after the other.
+///
+/// # Panics
+/// Where they are not there.
+pub fn recordings() -> Vec<u8> {
+    let bytes: Vec<u8> = files().iter().flat_map(|file| fs::read(file).expect("a recording")).collect();
+    assert!(!bytes.is_empty(), "there are no recordings");
+    bytes
+}
+
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../party-harness/tests/fixtures/claude");
+    let versions = fs::read_dir(folder).expect("there are recordings").flatten();
+    let versions = versions.map(|version| version.path()).filter(|path| path.is_dir());
+    let files = versions.flat_map(|version| fs::read_dir(version).expect("a folder").flatten());
+    let mut files: Vec<_> = files.map(|file| file.path()).collect();
+    files.sort();
+    files
+}
+
+/// Lines of `bytes` bytes, by what they are.
+pub fn large_lines(bytes: usize) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let kinds = [
+        (
+            "an assistant's text",
+            r#"{"type":"assistant","message":{"id":"m","content":[{"type":"text","text":""#,
+            r#""}]}}"#,
+        ),
+        (
+            "a tool's result",
+            r#"{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t","content":""#,
+            r#""}]}}"#,
+        ),
+        (
+            "a result",
+            r#"{"type":"result","subtype":"success","is_error":false,"num_turns":1,"result":""#,
+            r#""}"#,
+        ),
+    ];
+    let texts = [
+        ("plain", "x".repeat(40)),
+        ("with escapes", format!("{}\\n", "x".repeat(38))),
+        ("all escapes", r"\n".repeat(20)),
+    ];
+    kinds.into_iter().flat_map(move |(kind, head, tail)| {
+        texts.clone().into_iter().map(move |(name, text)| {
+            let room = (bytes - head.len() - tail.len() - 1) / text.len();
+            (format!("{kind}, {name}"), format!("{head}{}{tail}\n", text.repeat(room)).into_bytes())
+        })
+    })
+}
+
+/// The largest memory that this process ever had resident, in bytes.
+///
+/// # Panics
+/// Where the system does not tell.
+pub fn rss_peak() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kib * 1024
+}
+
+/// The official SDK for Python, in an environment of its own in the target folder.
+#[derive(Debug)]
+pub struct PythonSdk {
+    python: PathBuf,
+    program: PathBuf,
+}
+
+impl PythonSdk {
+    /// The version that is compared with.
+    pub const VERSION: &str = "0.2.186";
+
+    /// Installs it where it is not there.
+    ///
+    /// # Errors
+    /// Why it cannot be had, such as without Python or without a network.
+    pub fn install() -> Result<Self, String> {
+        let venv = scratch().join(format!("claude-agent-sdk-{}", Self::VERSION));
+        let python = venv.join("bin/python");
+        let program = venv.join("decode.py");
+        if !program.exists() {
+            run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+            let package = format!("claude-agent-sdk=={}", Self::VERSION);
+            // The wheel brings a whole binary along.
+            let pip = ["-m", "pip", "install", "--quiet", "--no-binary", "claude-agent-sdk"];
+            run(Command::new(&python).args(pip).arg(package))?;
+            fs::write(&program, PROGRAM).map_err(|error| format!("{}: {error}", program.display()))?;
+        }
+        Ok(Self { python, program })
+    }
+
+    /// Seconds in which it reads all recordings once, of `rounds`.
+    ///
+    /// # Errors
+    /// What it said instead.
+    pub fn seconds_per_round(&self, rounds: usize) -> Result<f64, String> {
+        let mut command = Command::new(&self.python);
+        let said = run(command.arg(&self.program).arg(rounds.to_string()).args(files()))?;
+        said.trim().parse().map_err(|_| format!("it said `{said}`"))
+    }
+}
+
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// Lines as the SDK's transport takes them apart, and its own parser of messages.
+const PROGRAM: &str = r#"
+import sys, time
+from claude_agent_sdk._errors import ClaudeSDKError
+from claude_agent_sdk._internal.message_parser import parse_message
+from claude_agent_sdk._internal.transport.subprocess_cli import _parse_stdout_line
+
+rounds = int(sys.argv[1])
+lines = [line for file in sys.argv[2:] for line in open(file, encoding="utf-8", newline="\n").read().split("\n")]
+parsed, begun = 0, time.perf_counter()
+for _ in range(rounds):
+    for line in lines:
+        data = _parse_stdout_line(line)
+        if data is None:
+            continue
+        try:
+            parsed += parse_message(data) is not None
+        except ClaudeSDKError:
+            # Lines of the control protocol, which it reads elsewhere.
+            pass
+seconds = time.perf_counter() - begun
+assert parsed > rounds * 100, parsed
+print(seconds / rounds)
+"#;
