@@ -18,6 +18,7 @@ mod attempt;
 mod codec;
 mod files;
 mod identity;
+mod inner;
 mod launch;
 mod persistent;
 mod run;
@@ -32,7 +33,8 @@ use crate::{
     RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
-use session::{ClaudeSession, Inner, Setup, blocking};
+use inner::{Inner, Setup, blocking};
+use session::ClaudeSession;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -5,8 +5,8 @@ use super::{
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
+    inner::{Busy, Inner, blocking},
     launch::{LaunchPlan, marker},
-    session::{Busy, Inner, blocking},
     tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};

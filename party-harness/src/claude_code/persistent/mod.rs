@@ -22,10 +22,14 @@ mod live;
 mod mcp;
 mod owner;
 mod receipts;
+mod relay;
 mod serve;
 mod shape;
 
-use super::session::{Busy, EVENTS, Inner, closed, stream_of};
+use super::{
+    inner::{Busy, Inner, closed},
+    session::{EVENTS, stream_of},
+};
 use crate::{
     Answer, Error, ErrorKind, RequestId, Result, Steered, Turn, TurnControl, TurnEvent, TurnRequest,
 };

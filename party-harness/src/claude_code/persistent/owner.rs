@@ -8,9 +8,9 @@ use super::{
 use crate::claude_code::{
     attempt::Attempt,
     codec::{Control, Decoded, Decoder, Verdict},
+    inner::{Inner, closed},
     launch::{Message, Start, stdin_line},
     run::{not_started, start},
-    session::{Inner, closed},
 };
 use crate::{Result, TurnEvent};
 use std::{sync::Arc, time::Duration};
@@ -176,9 +176,9 @@ impl Owner {
     /// Hands the reader what is left, and lets the next turn come before the end is heard.
     async fn deliver(&mut self, mut serving: Serving, end: TurnEvent) {
         let inner = Arc::clone(&self.inner);
-        loop {
+        while !serving.relay.is_empty() {
             tokio::select! {
-                more = serving.deliver() => if !more { break },
+                () = serving.relay.next() => {}
                 () = inner.stop.cancelled(), if self.live.is_some() => self.retire().await,
             }
         }
