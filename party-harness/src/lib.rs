@@ -15,7 +15,7 @@
 //! runtime has for it.
 //!
 //! Runtimes: [`scripted`] (agents from a file, for tests and first steps) and [`claude_code`] (the
-//! `claude` binary, one process per turn).
+//! `claude` binary, one process per turn or one for many).
 
 pub mod claude_code;
 pub mod scripted;

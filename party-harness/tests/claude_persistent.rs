@@ -8,8 +8,8 @@ use claude::{Bench, end_of, events_of};
 use futures::StreamExt as _;
 use party_core::{Cost, Outcome, Sent};
 use party_harness::{
-    Answer, Close, ErrorKind, Steered, ToolCall, ToolPort, ToolReply, ToolSpec, TurnEvent, TurnRequest,
-    async_trait,
+    Answer, Close, ErrorKind, Recovery, Steered, ToolCall, ToolPort, ToolReply, ToolSpec, TurnEvent,
+    TurnRequest, async_trait,
 };
 use serde_json::{Value, json};
 use std::{
@@ -377,4 +377,42 @@ async fn a_turn_that_nobody_reads_does_not_hold_up_the_end() {
     tokio::time::timeout(Duration::from_secs(10), session.close(Close::Orderly)).await.unwrap().unwrap();
     assert_eq!(bench.alive(), 0);
     assert_eq!(end_of(turn).await.outcome, Outcome::Cancelled);
+}
+
+#[test]
+fn a171_a_runtime_that_goes_away_leaves_no_process_and_no_zombie() {
+    let bench = bench(
+        "trap '' INT TERM\ntake; answer; take; run Well; (setsid sleep 1000 &)\nwhile :; do sleep 1000; done",
+    );
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let pids = runtime.block_on(async {
+        let session = bench.open(None).await;
+        end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+        bench.until("the grandchild runs", || bench.alive() >= 3).await;
+        std::mem::forget(session);
+        bench.pids()
+    });
+    drop(runtime);
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while pids.iter().any(|pid| fs::exists(format!("/proc/{pid}")).unwrap()) {
+        assert!(std::time::Instant::now() < end, "{pids:?} live, or are zombies");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_session_recovers_a_turn_without_harm_to_its_own_process() {
+    let bench = bench("take; answer; take; run One; take; run Two; take");
+    let session = bench.open(None).await;
+    end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+    assert!(matches!(session.recover(bench.key(1, 1)).await.unwrap(), Recovery::Unknown));
+    assert!(matches!(session.recover(bench.key(2, 1)).await.unwrap(), Recovery::NotSeen));
+    let turn = session.turn(bench.request(2, 1, "two", "")).await.unwrap();
+    assert_eq!(end_of(turn).await.text.as_deref(), Some("Two"));
+    assert_eq!(launches(&bench).len(), 1);
+    assert!(matches!(session.recover(bench.key(2, 1)).await.unwrap(), Recovery::Unknown));
+    // A host that comes after knows of the last turn, though no launch was its own.
+    session.close(Close::Orderly).await.unwrap();
+    let session = bench.open(None).await;
+    assert!(matches!(session.recover(bench.key(2, 1)).await.unwrap(), Recovery::Unknown));
 }
