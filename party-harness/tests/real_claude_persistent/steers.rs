@@ -112,7 +112,7 @@ async fn an_interrupted_turn_takes_its_messages_with_it(version: ClaudeVersion) 
     assert_eq!(turn.control.steer("take B".into()).await.unwrap(), Steered::Taken);
     turn.control.interrupt().await.unwrap();
     let end = end_of(turn).await;
-    // An older CLI begins a run with the message, which is interrupted too.
+    // An older CLI begins a run with the message all the same.
     assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");
     let end = end_of(begin(&session, request(2, "SECOND")).await).await;
     assert_eq!(end.text.as_deref(), Some("Fine."), "{end:?}");

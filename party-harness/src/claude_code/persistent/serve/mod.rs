@@ -44,6 +44,8 @@ pub(super) struct Serving {
     calls: Calls,
     receipts: Receipts,
     stopping: Option<Stopping>,
+    /// A run was stopped, and another one followed.
+    cut: bool,
     /// When a message that the CLI passes over is given up.
     late: Option<Instant>,
     out_of_step: bool,
@@ -83,6 +85,7 @@ impl Serving {
             calls: Calls::default(),
             receipts: Receipts::new(String::new()),
             stopping: None,
+            cut: false,
             late: None,
             out_of_step: false,
             fatal: None,
@@ -181,7 +184,7 @@ impl Serving {
             let reason = "claude has the message already, and does nothing with it".to_owned();
             (verdict.status, verdict.reason) = (Status::Repeated, Some(reason));
             verdict.failure = Some(Failure::Other);
-        } else if self.never_ran() && self.is_stopped() {
+        } else if self.cut || (self.never_ran() && self.is_stopped()) {
             (verdict.status, verdict.reason) = (Status::Cancelled, Some("interrupted".to_owned()));
             verdict.failure = None;
         }

@@ -35,6 +35,8 @@ impl Serving {
         if live.decoder.is_done() {
             self.receipts.paused();
         }
+        // An older CLI cannot call a late message back, and may have answered it before it is stopped again.
+        self.cut |= waits && self.is_stopped();
         // What was sent late begins a run of its own at once.
         self.late =
             waits.then(|| self.late.unwrap_or_else(|| Instant::now() + self.inner.setup.patience.exit));
