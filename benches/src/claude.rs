@@ -89,14 +89,15 @@ impl PythonSdk {
         let venv = scratch().join(format!("claude-agent-sdk-{}", Self::VERSION));
         let python = venv.join("bin/python");
         let program = venv.join("decode.py");
-        if !program.exists() {
+        if !installed(&python) {
+            let _ = fs::remove_dir_all(&venv);
             run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
             let package = format!("claude-agent-sdk=={}", Self::VERSION);
             // The wheel brings a whole binary along.
             let pip = ["-m", "pip", "install", "--quiet", "--no-binary", "claude-agent-sdk"];
             run(Command::new(&python).args(pip).arg(package))?;
-            fs::write(&program, PROGRAM).map_err(|error| format!("{}: {error}", program.display()))?;
         }
+        fs::write(&program, PROGRAM).map_err(|error| format!("{}: {error}", program.display()))?;
         Ok(Self { python, program })
     }
 
@@ -111,6 +112,11 @@ impl PythonSdk {
     }
 }
 
+/// An installation may have been cut off.
+fn installed(python: &Path) -> bool {
+    run(Command::new(python).args(["-c", "import claude_agent_sdk"])).is_ok()
+}
+
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     if output.status.success() {
@@ -119,26 +125,29 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// Lines as the SDK's transport takes them apart, and its own parser of messages.
+/// Bytes in chunks, as the SDK's transport gets them, through its own decoding, framing and parsers.
 const PROGRAM: &str = r#"
-import sys, time
+import codecs, sys, time
 from claude_agent_sdk._errors import ClaudeSDKError
 from claude_agent_sdk._internal.message_parser import parse_message
-from claude_agent_sdk._internal.transport.subprocess_cli import _parse_stdout_line
+from claude_agent_sdk._internal.transport.subprocess_cli import _LineFramer, _parse_stdout_line
 
 rounds = int(sys.argv[1])
-lines = [line for file in sys.argv[2:] for line in open(file, encoding="utf-8", newline="\n").read().split("\n")]
+data = b"".join(open(file, "rb").read() for file in sys.argv[2:])
+chunks = [data[at:at + 65536] for at in range(0, len(data), 65536)]
 parsed, begun = 0, time.perf_counter()
 for _ in range(rounds):
-    for line in lines:
-        data = _parse_stdout_line(line)
-        if data is None:
-            continue
-        try:
-            parsed += parse_message(data) is not None
-        except ClaudeSDKError:
-            # Lines of the control protocol, which it reads elsewhere.
-            pass
+    text, framer = codecs.getincrementaldecoder("utf-8")(), _LineFramer()
+    for chunk in chunks:
+        for line in framer.push(text.decode(chunk)):
+            message = _parse_stdout_line(line)
+            if message is None:
+                continue
+            try:
+                parsed += parse_message(message) is not None
+            except ClaudeSDKError:
+                # Lines of the control protocol, which it reads elsewhere.
+                pass
 seconds = time.perf_counter() - begun
 assert parsed > rounds * 100, parsed
 print(seconds / rounds)

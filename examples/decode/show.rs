@@ -32,10 +32,10 @@ impl<W: Write> Show<W> {
     pub(crate) fn event(&mut self, event: Decoded) -> io::Result<()> {
         match event {
             Decoded::Session(session) => {
-                to_writer(&mut self.0, &json!({"type": "started", "session": session}))?
+                to_writer(&mut self.0, &json!({"type": "started", "session": session}))?;
             }
             Decoded::Event(TurnEvent::Raw { event }) => {
-                write!(self.0, r#"{{"type":"raw","event":{}}}"#, event.get())?
+                write!(self.0, r#"{{"type":"raw","event":{}}}"#, event.get())?;
             }
             Decoded::Event(event) => to_writer(&mut self.0, &event)?,
             Decoded::Control(control) => self.control(control)?,

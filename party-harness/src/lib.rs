@@ -1,28 +1,112 @@
-//! Adapters to agent runtimes behind one trait.
+//! Adapters to agent runtimes behind one trait, for hosts that let agents talk with each other.
 //!
-//! A [`Harness`] is one binary, server or gateway; a [`RuntimeSession`] is one agent's own session
-//! in it, which remembers earlier turns; a [`Turn`] is one run, streaming [`TurnEvent`]s that end
-//! with exactly one [`TurnEvent::Ended`].
+//! A runtime is whatever runs an agent: a program such as `claude`, a server, a model API. A
+//! [`Harness`] adapts one of them; a host sees the same few calls, whichever it is:
+//!
+//! ```
+//! use futures::StreamExt as _;
+//! use party_harness::{Harness, TurnEvent, scripted::{Script, Scripted, Step}};
+//! # use party_harness::{
+//! #     FullView, Result, RuntimeSpec, ToolCall, ToolChoice, ToolPort, ToolReply, TurnKey, TurnRequest,
+//! #     async_trait, core::{ModelMessage, Offset, SeatId, SessionId, TurnId},
+//! # };
+//! # #[derive(Debug)]
+//! # struct Nothing;
+//! # #[async_trait]
+//! # impl ToolPort for Nothing {
+//! #     async fn call(&self, _: ToolCall) -> ToolReply { ToolReply::error("no tools") }
+//! # }
+//! # #[async_trait]
+//! # impl FullView for Nothing {
+//! #     async fn load(&self) -> Result<Vec<ModelMessage>> { Ok(Vec::new()) }
+//! # }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (id, turn) = (SessionId::from_bytes([1; 16]), TurnId(Offset(1)));
+//! # let spec = RuntimeSpec {
+//! #     session: id, seat: SeatId(0), agent: "Mary".into(), system_prompt: String::new(), model: None,
+//! #     cwd: "/".into(), folder: "/".into(), env: Default::default(), resume: None,
+//! # };
+//! # let request = TurnRequest {
+//! #     key: TurnKey { session: id, turn, attempt: 1 }, delta: Vec::new(),
+//! #     full: std::sync::Arc::new(Nothing), continuation: None, tools: Vec::new(),
+//! #     tool_choice: ToolChoice::Auto, mcp: None, own_tools: Vec::new(), ask: false, limit: None,
+//! #     alongside: vec![turn],
+//! # };
+//! # let tools = std::sync::Arc::new(Nothing);
+//! let script = Script::default().agent("Mary", [Step::say(0, "Ship it.")]);
+//! let harness = Scripted::new(script);              // or ClaudeCode::new("claude")
+//! let session = harness.open(spec, tools).await?;   // Mary's, in her runtime
+//! let mut turn = session.turn(request).await?;      // what she is asked
+//! while let Some(event) = turn.events.next().await {
+//!     match event {
+//!         TurnEvent::Text { text } => println!("Mary: {text}"),
+//!         TurnEvent::Ended(end) => println!("{:?}, for {:?}", end.outcome, end.cost),
+//!         _ => {}
+//!     }
+//! }
+//! session.close(party_harness::Close::Orderly).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The life of a turn
 //!
 //! ```text
 //! Harness::open ──> RuntimeSession::turn ──> Turn { events, control }
-//!      ▲                  ▲      │                     │
-//!      │ resume token     └──────┘ next turn           ├─ Started … Text … ToolUse … Ended
-//!      └───────────────────────────────────────────────┘
+//!   ▲    │              ▲       │                │        │
+//!   │    │              │     Busy               │        ├─ steer, answer: while it runs
+//!   │    ▼              │                        │        └─ interrupt, or the Turn is dropped
+//!   │  Idle ──turn──> Running ──Ended──> Idle    ▼
+//!   │    │               │                     Started{token} … Text … ToolUse ─> ToolPort
+//!   │    └────close──────┴──> Closed           … PermissionAsked … ToolResult … Ended{outcome, cost}
+//!   │                                                                             │
+//!   └──────────────── the token opens the session again, after a restart too ─────┘
 //! ```
 //!
-//! The tools that a host offers reach an agent through one [`ToolPort`], whichever door the
-//! runtime has for it.
+//! * **One end.** Each turn ends with exactly one [`TurnEvent::Ended`], the last event, with usage and
+//!   cost also where it failed or was stopped. When it has been read, the session is free.
+//! * **One turn at a time.** Another is [`ErrorKind::Busy`]: an adapter never queues.
+//! * **Exactly what was said.** The model is told exactly the text of a request; nothing in it is a
+//!   command to a runtime.
+//! * **Memory.** A session that remembers is sent what is new, a fresh one the whole view, and the end
+//!   says which. A token that means nothing is no error: the session is fresh.
+//! * **Tools.** Calls reach the host through one [`ToolPort`], under the turn's key, with the runtime's
+//!   id and the model's arguments; only tools that the turn lists, and none after the end.
+//! * **Nothing is left.** A turn that is interrupted or dropped, a session that is closed and a harness
+//!   that is shut down leave no process behind.
+//! * **Declared, not guessed.** What a runtime cannot do its [`Capabilities`] say.
 //!
-//! Runtimes: [`scripted`] (agents from a file, for tests and first steps) and [`claude_code`] (the
-//! `claude` binary, one process per turn or one for many).
+//! Each of these is a case of the [conformance suite](#conformance).
+//!
+//! # Where to go
+//!
+//! Runtimes: [`scripted`] (agents from a file, for tests and first steps), [`replay`] (recordings of a
+//! real runtime as agents) and [`claude_code`] (the `claude` binary).
+//!
+//! ## An adapter of one's own
+//!
+//! Implement [`Harness`], [`RuntimeSession`] and [`TurnControl`], starting from
+//! [`Capabilities::TEXT_ONLY`]. A task per turn that owns the runtime's process and sends events into a
+//! bounded channel keeps most of the promises by itself; `tests/third_party` is one with nothing but
+//! public items.
+//!
+//! ## Conformance
+//!
+//! The feature `conformance` brings the promises as tests, by one line for each harness:
+//! `harness_conformance!`. Its module says what it needs.
 
 pub mod claude_code;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod replay;
 pub mod scripted;
 
 mod capabilities;
 mod error;
 mod json;
+mod player;
 mod process;
 mod tool;
 mod turn;
@@ -31,6 +115,7 @@ pub use async_trait::async_trait;
 pub use capabilities::{Capabilities, CostSource, Permissions, ToolDoor, ToolForce};
 pub use error::{Error, ErrorKind, Result};
 pub use json::RawJson;
+pub use party_core as core;
 pub use tool::{McpEndpoint, ToolCall, ToolChoice, ToolPort, ToolReply, ToolSpec};
 pub use turn::{
     Answer, FullView, Recovery, RequestId, Steered, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey,
@@ -107,7 +192,8 @@ pub trait Harness: Debug + Send + Sync + 'static {
     /// Opens or resumes a runtime session. No model is called before the first turn.
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>>;
 
-    /// Ends whatever the harness still runs.
+    /// Ends whatever the harness still runs, and returns when nothing of it does. Sessions that are open
+    /// are closed. Safe to repeat.
     async fn shutdown(&self) -> Result<()>;
 }
 

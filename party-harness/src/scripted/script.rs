@@ -1,6 +1,10 @@
 //! What scripted agents do, as data.
 
-use party_core::{Cost, Outcome, Usd};
+use crate::{
+    TurnEvent,
+    player::{Act, Ending, Part},
+};
+use party_core::{Cost, Outcome, Usage, Usd};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -39,18 +43,24 @@ pub struct Script {
 }
 
 /// One turn of an agent. What is not set does not happen; a step without `say`, `fail` or `hang`
-/// ends without saying anything.
+/// ends without saying anything. The [module](super) shows each field and the placeholders of texts.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[expect(clippy::exhaustive_structs, reason = "tests of hosts write steps as literals with a default rest")]
 pub struct Step {
-    /// How long the agent takes, in milliseconds.
+    /// How long the agent takes, in milliseconds, before it does anything.
     pub after_ms: u64,
-    /// What it shares through the `share` tool, before it ends.
+    /// What it thinks.
+    pub think: Option<String>,
+    /// What it shares through the `share` tool.
     pub share: Option<String>,
-    /// The tools that it calls then, each with its arguments, one after the other.
-    pub calls: Vec<(String, Value)>,
-    /// What it says last. `{question}` is the message that it answers.
+    /// The tools of the host that it calls, one after another.
+    pub calls: Vec<Call>,
+    /// The tool of its own that it uses; it asks before, where the turn says so.
+    pub ask: Option<Call>,
+    /// It goes on only when it was told something more.
+    pub await_steer: bool,
+    /// What it says last.
     pub say: Option<String>,
     /// It fails, for this reason.
     pub fail: Option<String>,
@@ -60,54 +70,66 @@ pub struct Step {
     pub cost_usd: f64,
 }
 
+/// A call of a tool.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::exhaustive_structs, reason = "tests of hosts write calls as literals")]
+pub struct Call {
+    /// The tool's name.
+    pub tool: String,
+    /// Its arguments.
+    #[serde(default = "nothing", alias = "input")]
+    pub arguments: Value,
+}
+
+fn nothing() -> Value {
+    json!({})
+}
+
 impl Step {
     /// The agent says `text` after `after_ms` milliseconds.
     pub fn say(after_ms: u64, text: impl Into<String>) -> Self {
         Self { after_ms, say: Some(text.into()), ..Self::default() }
     }
 
-    pub(super) fn cost(&self) -> Cost {
-        Usd::from_dollars(self.cost_usd).map_or(Cost::Unknown, Cost::Reported)
+    pub(super) fn part(&self) -> Part {
+        let cost = Usd::from_dollars(self.cost_usd).map_or(Cost::Unknown, Cost::Reported);
+        Part { acts: self.acts(), usage: Usage::default(), cost }
     }
 
-    /// What the step does, one event after another.
-    pub(super) fn acts(&self, question: &str) -> Vec<Act> {
-        let filled = |text: &String| text.replace("{question}", question);
-        let mut acts = vec![Act::Wait(self.after_ms)];
-        if let Some(text) = self.share.as_ref().map(filled) {
-            acts.push(Act::Call {
-                id: "call-1".to_owned(),
-                name: "share".to_owned(),
-                arguments: json!({ "text": text }),
-            });
-        }
-        for (number, (name, arguments)) in (2..).zip(self.calls.clone()) {
-            acts.push(Act::Call { id: format!("call-{number}"), name, arguments });
-        }
-        if let Some(reason) = &self.fail {
-            acts.push(Act::End(Outcome::Failed, None, Some(reason.clone())));
-        } else if self.hang {
-            acts = vec![Act::Hang];
-        } else if let Some(text) = self.say.as_ref().map(filled) {
-            acts.push(Act::Text(text.clone()));
-            acts.push(Act::End(Outcome::Completed, Some(text), None));
-        } else if self.share.is_some() {
-            acts.push(Act::End(Outcome::Completed, None, None));
-        } else {
-            acts.push(Act::End(Outcome::Empty, None, None));
-        }
+    fn acts(&self) -> Vec<Act> {
+        let mut acts = vec![Act::Wait(self.after_ms), Act::Start];
+        acts.extend(self.think.iter().map(|text| {
+            let text = text.as_str().into();
+            Act::Event(TurnEvent::Thinking { text })
+        }));
+        let shared = self.share.iter().map(|text| ("share", json!({ "text": text })));
+        let called = self.calls.iter().map(|call| (call.tool.as_str(), call.arguments.clone()));
+        acts.extend(shared.chain(called).zip(1..).map(|((name, arguments), n)| Act::Call {
+            id: format!("call-{n}"),
+            name: name.to_owned(),
+            arguments,
+        }));
+        acts.extend(self.ask.iter().map(|call| Act::Own {
+            id: "own-1".to_owned(),
+            name: call.tool.clone(),
+            input: call.arguments.clone(),
+        }));
+        acts.extend(self.await_steer.then_some(Act::AwaitSteer));
+        acts.push(self.last());
         acts
     }
-}
 
-/// One thing that a running turn does.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Act {
-    Wait(u64),
-    Hang,
-    Text(String),
-    Call { id: String, name: String, arguments: Value },
-    End(Outcome, Option<String>, Option<String>),
+    fn last(&self) -> Act {
+        let has_called = self.share.is_some() || !self.calls.is_empty();
+        match (&self.fail, self.hang, &self.say) {
+            (Some(reason), ..) => Act::End(Ending::because(Outcome::Failed, reason)),
+            (None, true, _) => Act::Hang,
+            (None, false, Some(text)) => Act::Say(text.clone()),
+            (None, false, None) if has_called => Act::End(Ending::of(Outcome::Completed)),
+            (None, false, None) => Act::End(Ending::of(Outcome::Empty)),
+        }
+    }
 }
 
 impl Script {
@@ -142,18 +164,9 @@ impl Script {
     }
 
     /// What an agent does in the turn after `done` others.
-    pub(super) fn step(&self, agent: &str, done: u64) -> &Step {
-        const SILENT: &Step = &Step {
-            after_ms: 0,
-            share: None,
-            calls: Vec::new(),
-            say: None,
-            fail: None,
-            hang: false,
-            cost_usd: 0.0,
-        };
+    pub(super) fn step(&self, agent: &str, done: u64) -> Step {
         let steps = self.agents.get(agent).map_or(&[][..], Vec::as_slice);
         let index = usize::try_from(done).unwrap_or(usize::MAX).min(steps.len().saturating_sub(1));
-        steps.get(index).unwrap_or(SILENT)
+        steps.get(index).cloned().unwrap_or_default()
     }
 }

@@ -84,6 +84,8 @@ async fn a_message_that_was_lost_with_its_process_is_sent_again(version: ClaudeV
     assert_eq!(end.outcome, Outcome::Completed);
     let mut request = bench.request(2, 1, "second", "all of it");
     let turn = session.turn(request.clone()).await.unwrap();
+    // Long before it reads its message; while a program is becoming another, it shows no variables.
+    bench.until("the process shows", || bench.alive() > 0).await;
     bench.kill();
     assert_eq!(end_of(turn).await.outcome, Outcome::Failed);
     (request.key.attempt, request.continuation) = (2, Some("GO ON".into()));

@@ -8,7 +8,7 @@ use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{Bus, Fault, FaultyBus, MemoryBus, SessionQuery, Window},
     core::{CloseReason, Event, Record, SessionId},
-    harness::scripted::{Script, Scripted, Step},
+    harness::scripted::{Call, Script, Scripted, Step},
 };
 use serde_json::json;
 use std::{
@@ -21,9 +21,10 @@ use std::{
 
 /// Ada shares, looks and pays, and says so.
 fn script() -> Script {
+    let call = |tool: &str, arguments| Call { tool: tool.into(), arguments };
     let step = Step {
         share: Some("Hear me.".into()),
-        calls: vec![("look".into(), json!({ "at": 1 })), ("pay".into(), json!({ "sum": 3 }))],
+        calls: vec![call("look", json!({ "at": 1 })), call("pay", json!({ "sum": 3 }))],
         ..Step::say(5, "Done.")
     };
     Script::default().agent("Ada", [step])

@@ -88,11 +88,11 @@ impl Bill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claude_code::codec::view::Json;
+    use crate::claude_code::codec::wire::Head;
     use serde_json::{Value, json};
 
     fn outcome(line: Value) -> Outcome {
-        Outcome::read(Json::checked(&line.to_string()).unwrap(), None).unwrap()
+        Outcome::read(Head::read(&line.to_string()).unwrap().fields(), None).unwrap()
     }
 
     fn cost(version: &str, carried: u64, totals: &[f64]) -> u64 {

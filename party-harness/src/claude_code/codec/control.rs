@@ -1,6 +1,6 @@
 //! The control protocol: what the CLI asks its host in the middle of a turn, and how it answers.
 
-use super::{Decoded, Decoder, read::Read, seen::Kind, view::Json};
+use super::{Decoded, Decoder, read::Read, seen::Kind, view::Json, wire::Head};
 use crate::RawJson;
 
 /// A line of the control protocol.
@@ -63,25 +63,33 @@ pub enum ControlRequest {
 }
 
 impl Decoder {
-    pub(super) fn asked(&mut self, line: Json<'_>) -> Option<Read> {
-        let id = line.field("request_id")?.string()?;
-        let what = request(line.field("request")?)?;
+    pub(super) fn asked(&mut self, head: &Head<'_>) -> Option<Read> {
+        let id = head.string("request_id")?;
+        let what = request(head.field("request")?)?;
         self.control(Kind::Asked, Control::Asked { id, what })
     }
 
-    pub(super) fn answered(&mut self, line: Json<'_>) -> Option<Read> {
-        let reply = line.field("response")?;
-        let id = reply.field("request_id")?.string()?;
-        let subtype = reply.field("subtype")?.string()?;
+    pub(super) fn answered(&mut self, head: &Head<'_>) -> Option<Read> {
+        let [mut id, mut subtype, mut answer, mut error] = [None; 4];
+        for (name, value) in head.field("response")?.fields() {
+            match name {
+                "request_id" => id = Some(value),
+                "subtype" => subtype = Some(value),
+                "response" => answer = Some(value),
+                "error" => error = Some(value),
+                _ => {}
+            }
+        }
+        let (id, subtype) = (id?.string()?, subtype?.string()?);
         let answer = match subtype.as_str() {
-            "success" => Ok(reply.field("response").map_or_else(RawJson::null, RawJson::from)),
-            _ => Err(reply.field("error").and_then(Json::string).unwrap_or(subtype)),
+            "success" => Ok(answer.map_or_else(RawJson::null, RawJson::from)),
+            _ => Err(error.and_then(Json::string).unwrap_or(subtype)),
         };
         self.control(Kind::Answered, Control::Answered { id, answer })
     }
 
-    pub(super) fn withdrawn(&mut self, line: Json<'_>) -> Option<Read> {
-        let id = line.field("request_id")?.string()?;
+    pub(super) fn withdrawn(&mut self, head: &Head<'_>) -> Option<Read> {
+        let id = head.string("request_id")?;
         self.control(Kind::Withdrawn, Control::Withdrawn { id })
     }
 

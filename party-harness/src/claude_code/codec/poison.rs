@@ -1,7 +1,7 @@
 //! Whether a turn has the tools that it needs. The CLI itself goes on without them, says nothing,
 //! and reports success; only its `init` tells.
 
-use super::{Decoder, view::Json};
+use super::{Decoder, view::Json, wire::Head};
 use std::borrow::Cow;
 
 /// The MCP server that a turn cannot do without.
@@ -13,22 +13,21 @@ pub(in crate::claude_code) struct Required {
 }
 
 /// What `init` says of tools.
-#[derive(Debug, Default)]
-pub(super) struct Offer<'a> {
-    pub(super) tools: Option<Json<'a>>,
-    pub(super) servers: Option<Json<'a>>,
-    pub(super) errors: Option<Json<'a>>,
+struct Offer<'a> {
+    tools: Option<Json<'a>>,
+    servers: Option<Json<'a>>,
 }
 
 impl Decoder {
     /// What is wrong with the servers that are required.
-    pub(super) fn poison(&self, offer: &Offer<'_>) -> Option<String> {
+    pub(super) fn poison(&self, init: &Head<'_>) -> Option<String> {
         if self.required.is_none() && !self.requires_all {
             return None;
         }
-        if let Some(errors) = offer.errors.filter(|errors| errors.is_filled()) {
+        if let Some(errors) = init.field("mcp_server_errors").filter(|errors| errors.is_filled()) {
             return Some(format!("claude refused an mcp server: {}", in_words(errors)));
         }
+        let offer = Offer { tools: init.field("tools"), servers: init.field("mcp_servers") };
         let required = || self.required.as_ref().and_then(|required| offer.lacks(required));
         let every = || if self.requires_all { offer.lacks_any() } else { None };
         required().or_else(every)

@@ -81,35 +81,36 @@ impl Decoder {
             ("assistant", _) if head.by_sub_agent => self.by_sub_agent(head),
             ("assistant", _) => self.by_model(head),
             ("user", _) if !head.by_sub_agent && !head.is_echo => {
-                Some(Read::Message(Message::of_tools(head.message?)?, None))
+                Some(Read::Message(Message::of_tools(head)?, None))
             }
             ("result", _) => self.outcome(head),
             ("system", Some("init")) => Some(self.init(head)),
             ("system", Some("api_retry")) => Some(self.retry(head)),
             ("system", Some(subtype)) => {
-                self.tasks.read(subtype, head.line);
+                self.tasks.read(subtype, head);
                 None
             }
-            ("rate_limit_event", _) => self.rate_limit(head.line),
-            ("conversation_reset", _) => Some(self.reset(head.line)),
-            ("control_request", _) => self.asked(head.line),
-            ("control_response", _) => self.answered(head.line),
-            ("control_cancel_request", _) => self.withdrawn(head.line),
+            ("rate_limit_event", _) => self.rate_limit(head),
+            ("conversation_reset", _) => Some(self.reset(head)),
+            ("control_request", _) => self.asked(head),
+            ("control_response", _) => self.answered(head),
+            ("control_cancel_request", _) => self.withdrawn(head),
             _ => None,
         }
     }
 
     fn retry(&mut self, head: &Head<'_>) -> Read {
-        let number = |name| head.line.field(name).and_then(Json::u64);
-        let why = head.error.as_deref().unwrap_or("error");
+        let number = |name| head.field(name).and_then(Json::u64);
+        let error = head.string("error");
+        let why = error.as_deref().unwrap_or("error");
         let status = number("error_status").map(|status| format!(" ({status})")).unwrap_or_default();
         let [attempt, most] = ["attempt", "max_retries"].map(|name| number(name).unwrap_or(0));
         self.event(TurnEvent::Waiting { reason: format!("{why}{status}, retry {attempt} of {most}") });
         Read::Handled
     }
 
-    fn rate_limit(&mut self, line: Json<'_>) -> Option<Read> {
-        let info = line.field("rate_limit_info")?;
+    fn rate_limit(&mut self, head: &Head<'_>) -> Option<Read> {
+        let info = head.field("rate_limit_info")?;
         let rejected = info.field("status")?.string()? == "rejected";
         let resets_at = info.field("resetsAt").and_then(Json::i64);
         self.event(TurnEvent::RateLimit { rejected, resets_at });

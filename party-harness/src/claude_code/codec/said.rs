@@ -16,18 +16,18 @@ const SYNTHETIC: &str = r#""<synthetic>""#;
 impl Decoder {
     /// A sub-agent's words are not the agent's; its model calls are paid all the same.
     pub(super) fn by_sub_agent(&mut self, head: &Head<'_>) -> Option<Read> {
-        if let Some(id) = head.message?.field("id").and_then(Json::string) {
+        if let Some(id) = head.message("id").and_then(Json::string) {
             self.bill.message(&id);
         }
         None
     }
 
     pub(super) fn by_model(&mut self, head: &Head<'_>) -> Option<Read> {
-        let (model, message) = Message::of_model(head.message?)?;
+        let message = Message::of_model(head)?;
         self.withdraw(head);
-        self.error = head.error.as_deref().map(str::to_owned);
+        self.error = head.string("error");
         self.name_session(head);
-        if model.is_some_and(|model| model.get() == SYNTHETIC) {
+        if head.message("model").is_some_and(|model| model.get() == SYNTHETIC) {
             return None;
         }
         Some(Read::Message(message, head.uuid.as_deref().map(str::to_owned)))
@@ -35,7 +35,7 @@ impl Decoder {
 
     /// A model that steps in takes back what the one before it said; the events are out already.
     fn withdraw(&mut self, head: &Head<'_>) {
-        let lines = head.supersedes.and_then(Json::items).into_iter().flatten();
+        let lines = head.field("supersedes").and_then(Json::items).into_iter().flatten();
         let lines: Vec<String> = lines.filter_map(Json::string).collect();
         lines.iter().for_each(|line| self.answer.withdraw(line));
         if !lines.is_empty() {

@@ -14,14 +14,23 @@ const SHORT: usize = 6;
 const LOW: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = LOW << 7;
 
-/// Hands out the fields of the object that `text` is; `None` where it is none that is read here,
-/// whatever was handed out.
-pub(super) fn object<'a>(text: &'a str, each: impl FnMut(&'a str, Json<'a>)) -> Option<()> {
+type Field<'a> = (&'a str, Json<'a>);
+
+/// The fields of an object, and those of its `message`.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    pub(super) fields: Vec<Field<'a>>,
+    pub(super) message: Vec<Field<'a>>,
+}
+
+/// Finds the fields of the object that `text` is; `None` where it is none that is read here.
+pub(super) fn object(text: &str) -> Option<Found<'_>> {
     let mut scan = Scan { text, bytes: text.as_bytes(), at: 0 };
+    let mut found = Found { fields: Vec::with_capacity(32), message: Vec::new() };
     scan.space();
-    scan.fields(DEEPEST, each)?;
+    scan.fields(DEEPEST, Some(&mut found.fields), Some(&mut found.message))?;
     scan.space();
-    (scan.at == text.len()).then_some(())
+    (scan.at == text.len()).then_some(found)
 }
 
 struct Scan<'a> {
@@ -45,7 +54,13 @@ impl<'a> Scan<'a> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
-    fn fields(&mut self, depth: usize, mut each: impl FnMut(&'a str, Json<'a>)) -> Option<()> {
+    /// Keeps the fields, and those of a field `message`, where they are asked for.
+    fn fields(
+        &mut self,
+        depth: usize,
+        mut kept: Option<&mut Vec<Field<'a>>>,
+        mut message: Option<&mut Vec<Field<'a>>>,
+    ) -> Option<()> {
         self.take(b'{')?;
         self.space();
         if self.take(b'}').is_some() {
@@ -55,13 +70,21 @@ impl<'a> Scan<'a> {
             self.space();
             let name = self.at + 1;
             self.string()?;
-            let name = self.text.get(name..self.at - 1)?;
+            let name = name..self.at - 1;
             self.space();
             self.take(b':')?;
             self.space();
             let value = self.at;
-            self.value(depth)?;
-            each(name, Json::part(self.text.get(value..self.at)?));
+            match (message.as_deref_mut(), self.peek()) {
+                (Some(message), Some(b'{')) if self.bytes.get(name.clone()) == Some(b"message") => {
+                    message.clear();
+                    self.fields(depth - 1, Some(message), None)?;
+                }
+                _ => self.value(depth)?,
+            }
+            if let Some(kept) = &mut kept {
+                kept.push((self.text.get(name)?, Json::part(self.text.get(value..self.at)?)));
+            }
             self.space();
             if self.take(b',').is_none() {
                 return self.take(b'}');
@@ -88,7 +111,7 @@ impl<'a> Scan<'a> {
     fn value(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => self.string(),
-            b'{' => self.fields(depth.checked_sub(1)?, |_, _| {}),
+            b'{' => self.fields(depth.checked_sub(1)?, None, None),
             b'[' => self.items(depth.checked_sub(1)?),
             b't' => self.word(b"true"),
             b'f' => self.word(b"false"),
@@ -159,7 +182,9 @@ impl<'a> Scan<'a> {
 }
 
 /// The next quote, backslash or control character.
-fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
+fn next_special(bytes: &[u8], start: usize) -> Option<usize> {
+    let special = |byte: &u8| (*byte == b'"') | (*byte == b'\\') | (*byte < 0x20);
+    let mut at = start;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(LOW * 0x20) & !word & HIGH;
@@ -168,8 +193,14 @@ fn next_special(bytes: &[u8], mut at: usize) -> Option<usize> {
             return Some(at + (found.trailing_zeros() / 8) as usize);
         }
         at += 8;
+        // The compiler makes a few instructions of this.
+        while at >= start + 8 * SHORT
+            && let Some(block) = bytes.get(at..).and_then(<[u8]>::first_chunk::<64>)
+            && !block.iter().fold(false, |any, byte| any | special(byte))
+        {
+            at += 64;
+        }
     }
-    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
     bytes.get(at..)?.iter().position(special).map(|next| at + next)
 }
 
@@ -207,7 +238,7 @@ mod tests {
     ];
 
     fn agrees(text: &str) {
-        let ours = object(text, |_, _| {}).is_some();
+        let ours = object(text).is_some();
         let theirs = serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get().starts_with('{'));
         assert_eq!(ours, theirs, "{text}");
     }
@@ -215,7 +246,7 @@ mod tests {
     #[test]
     fn it_takes_what_serde_json_takes_and_nothing_else() {
         for whole in WHOLE {
-            assert!(object(whole, |_, _| {}).is_some(), "{whole}");
+            assert!(object(whole).is_some(), "{whole}");
             for at in 0..whole.len() {
                 for byte in (0..128_u8).map(char::from) {
                     let Some((head, tail)) = whole.split_at_checked(at) else { continue };
@@ -231,16 +262,25 @@ mod tests {
 
     #[test]
     fn it_hands_out_the_fields() {
-        let mut fields = Vec::new();
-        object(WHOLE[0], |name, value| fields.push((name, value.get()))).unwrap();
+        let fields = |text| object(text).unwrap().fields.into_iter().map(|(name, value)| (name, value.get()));
+        let fields: Vec<_> = fields(WHOLE[0]).collect();
         let first = r#"[1, -0.5e+10, "]\"}\u00eF\ud83d", {"b":[]} ,null]"#;
         assert_eq!(fields, [("a", first), ("c", "0"), ("d", "true"), ("e", "false")]);
     }
 
     #[test]
+    fn it_hands_out_the_fields_of_the_message() {
+        let found = object(r#"{"message":{"a":{"message":1}},"b":{"message":{"c":2}}}"#).unwrap();
+        assert_eq!(
+            found.message.iter().map(|(name, value)| (*name, value.get())).collect::<Vec<_>>(),
+            [("a", r#"{"message":1}"#)]
+        );
+    }
+
+    #[test]
     fn what_is_nested_too_deeply_is_refused() {
         let nested = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert!(object(&nested(DEEPEST), |_, _| {}).is_some());
-        assert!(object(&nested(DEEPEST + 1), |_, _| {}).is_none());
+        assert!(object(&nested(DEEPEST)).is_some());
+        assert!(object(&nested(DEEPEST + 1)).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     seen::{Kind, hash},
     view::Json,
+    wire::Head,
 };
 use std::collections::BTreeSet;
 
@@ -19,18 +20,19 @@ impl Tasks {
     }
 
     /// Takes in a line of the kind `system`.
-    pub(super) fn read(&mut self, subtype: &str, line: Json<'_>) {
-        let id = |task: Json<'_>| Some(hash(Kind::Task, task.field("task_id")?.text()?.to_cow()));
+    pub(super) fn read(&mut self, subtype: &str, head: &Head<'_>) {
+        let id = |id: Option<Json<'_>>| Some(hash(Kind::Task, id?.text()?.to_cow()));
+        let one = || id(head.field("task_id"));
         match subtype {
             "background_tasks_changed" => {
-                let tasks = line.field("tasks").and_then(Json::items).into_iter().flatten();
-                self.0 = tasks.filter_map(id).take(MOST).collect();
+                let tasks = head.field("tasks").and_then(Json::items).into_iter().flatten();
+                self.0 = tasks.filter_map(|task| id(task.field("task_id"))).take(MOST).collect();
             }
-            "task_started" if line.field("is_backgrounded").and_then(Json::bool) == Some(true) => {
-                self.0.extend(id(line).filter(|_| self.0.len() < MOST));
+            "task_started" if head.field("is_backgrounded").and_then(Json::bool) == Some(true) => {
+                self.0.extend(one().filter(|_| self.0.len() < MOST));
             }
-            "task_notification" => self.end(id(line)),
-            "task_updated" if has_ended(line) => self.end(id(line)),
+            "task_notification" => self.end(one()),
+            "task_updated" if has_ended(head) => self.end(one()),
             _ => {}
         }
     }
@@ -42,7 +44,7 @@ impl Tasks {
     }
 }
 
-fn has_ended(line: Json<'_>) -> bool {
-    let status = line.field("patch").and_then(|patch| patch.field("status")).and_then(Json::string);
+fn has_ended(head: &Head<'_>) -> bool {
+    let status = head.field("patch").and_then(|patch| patch.field("status")).and_then(Json::string);
     matches!(status.as_deref(), Some("completed" | "failed" | "killed" | "stopped" | "cancelled"))
 }

@@ -3,7 +3,6 @@
 use super::{
     Decoded, Decoder,
     read::Read,
-    view::Json,
     wire::{Head, Outcome},
 };
 use crate::TurnEvent;
@@ -13,21 +12,21 @@ impl Decoder {
     pub(super) fn init(&mut self, head: &Head<'_>) -> Read {
         self.in_turn = true;
         self.error = None;
-        if let Some(version) = head.version.and_then(Json::string) {
+        if let Some(version) = head.string("claude_code_version") {
             self.bill.version(&version);
         }
         self.name_session(head);
         let read = self.keep(head.line);
         self.announce();
-        self.poisoned = self.poisoned.take().or_else(|| self.poison(&head.offer));
+        self.poisoned = self.poisoned.take().or_else(|| self.poison(head));
         read
     }
 
     /// The process goes on in another session.
-    pub(super) fn reset(&mut self, line: Json<'_>) -> Read {
-        let id = line.field("new_conversation_id").and_then(Json::string);
+    pub(super) fn reset(&mut self, head: &Head<'_>) -> Read {
+        let id = head.string("new_conversation_id");
         self.session = id.or_else(|| self.session.take());
-        let read = self.keep(line);
+        let read = self.keep(head.line);
         if self.announced.is_some() {
             self.announce();
         }
@@ -49,7 +48,7 @@ impl Decoder {
     }
 
     pub(super) fn outcome(&mut self, head: &Head<'_>) -> Option<Read> {
-        let outcome = Outcome::read(head.line, self.answer.last())?;
+        let outcome = Outcome::read(head.fields(), self.answer.last())?;
         self.name_session(head);
         Some(Read::Result(Box::new(outcome)))
     }

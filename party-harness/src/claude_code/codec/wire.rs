@@ -1,8 +1,7 @@
 //! The fields of the CLI's lines that are read; all others pass unseen.
 
 use super::{
-    poison::Offer,
-    scan,
+    scan::{self, Found},
     unescape::{Prose, Text, without_halves},
     view::Json,
 };
@@ -16,36 +15,37 @@ impl From<Json<'_>> for RawJson {
     }
 }
 
-/// What all kinds of lines have, wherever in the line it stands: the order of fields is not stable.
+/// The fields of a line, wherever in the line they stand: their order is not stable. What all
+/// kinds of lines have is read.
 #[derive(Debug, Default)]
 pub(super) struct Head<'a> {
     pub(super) kind: Option<Cow<'a, str>>,
     pub(super) subtype: Option<Cow<'a, str>>,
     pub(super) uuid: Option<Cow<'a, str>>,
     pub(super) session: Option<Cow<'a, str>>,
-    /// What kind of error the CLI's own message tells of.
-    pub(super) error: Option<Cow<'a, str>>,
     pub(super) by_sub_agent: bool,
     /// Written by the CLI, or read back from the transcript.
     pub(super) is_echo: bool,
-    pub(super) message: Option<Json<'a>>,
-    pub(super) supersedes: Option<Json<'a>>,
-    pub(super) version: Option<Json<'a>>,
-    pub(super) offer: Offer<'a>,
     pub(super) line: Json<'a>,
+    found: Found<'a>,
 }
 
 impl<'a> Head<'a> {
     /// `None` where the line is no JSON object.
     pub(super) fn read(line: &'a str) -> Option<Self> {
-        let mut head = Self { line: Json::part(line.trim_ascii()), ..Self::default() };
-        if scan::object(line, |name, value| head.take(name, value)).is_some() {
-            return Some(head);
-        }
-        let line = Json::checked(line).filter(|line| line.is_object())?;
+        let (line, found) = match scan::object(line) {
+            Some(found) => (Json::part(line.trim_ascii()), found),
+            None => {
+                let line = Json::checked(line).filter(|line| line.is_object())?;
+                let message = line.field("message").into_iter().flat_map(Json::fields).collect();
+                (line, Found { fields: line.fields().collect(), message })
+            }
+        };
         let mut head = Self { line, ..Self::default() };
-        line.fields().for_each(|(name, value)| head.take(name, value));
-        Some(head)
+        for (name, value) in &found.fields {
+            head.take(name, *value);
+        }
+        Some(Self { found, ..head })
     }
 
     fn take(&mut self, name: &str, value: Json<'a>) {
@@ -55,18 +55,33 @@ impl<'a> Head<'a> {
             "subtype" => self.subtype = text(),
             "uuid" => self.uuid = text().filter(|id| !id.is_empty()),
             "session_id" => self.session = text().filter(|id| !id.is_empty()),
-            "error" => self.error = text(),
             "parent_tool_use_id" => self.by_sub_agent = value.text().is_some(),
             "isSynthetic" | "isReplay" => self.is_echo |= value.bool() == Some(true),
-            "message" => self.message = Some(value),
-            "supersedes" => self.supersedes = Some(value),
-            "claude_code_version" => self.version = Some(value),
-            "tools" => self.offer.tools = Some(value),
-            "mcp_servers" => self.offer.servers = Some(value),
-            "mcp_server_errors" => self.offer.errors = Some(value),
             _ => {}
         }
     }
+
+    pub(super) fn fields(&self) -> &[(&'a str, Json<'a>)] {
+        &self.found.fields
+    }
+
+    /// The last field of this name.
+    pub(super) fn field(&self, name: &str) -> Option<Json<'a>> {
+        last(&self.found.fields, name)
+    }
+
+    pub(super) fn string(&self, name: &str) -> Option<String> {
+        self.field(name)?.string()
+    }
+
+    /// A field of the message.
+    pub(super) fn message(&self, name: &str) -> Option<Json<'a>> {
+        last(&self.found.message, name)
+    }
+}
+
+fn last<'a>(fields: &[(&'a str, Json<'a>)], name: &str) -> Option<Json<'a>> {
+    fields.iter().rfind(|(field, _)| *field == name).map(|(_, value)| *value)
 }
 
 /// A message of the model, or what tools answer it.
@@ -88,24 +103,15 @@ pub(super) enum Block {
 }
 
 impl Message {
-    /// With the model's name. `None` where the content is no list.
-    pub(super) fn of_model(message: Json<'_>) -> Option<(Option<Json<'_>>, Self)> {
-        let [mut model, mut id, mut content] = [None; 3];
-        for (name, value) in message.fields() {
-            match name {
-                "model" => model = Some(value),
-                "id" => id = Some(value),
-                "content" => content = Some(value),
-                _ => {}
-            }
-        }
-        let blocks = blocks(content?, |block| !matches!(block, Block::Answer { .. }))?;
-        Some((model, Self { by_model: true, id: id.and_then(Json::string), blocks }))
+    /// `None` where the content is no list.
+    pub(super) fn of_model(head: &Head<'_>) -> Option<Self> {
+        let blocks = blocks(head.message("content")?, |block| !matches!(block, Block::Answer { .. }))?;
+        Some(Self { by_model: true, id: head.message("id").and_then(Json::string), blocks })
     }
 
     /// `None` where the content is no list.
-    pub(super) fn of_tools(message: Json<'_>) -> Option<Self> {
-        let blocks = blocks(message.field("content")?, |block| matches!(block, Block::Answer { .. }))?;
+    pub(super) fn of_tools(head: &Head<'_>) -> Option<Self> {
+        let blocks = blocks(head.message("content")?, |block| matches!(block, Block::Answer { .. }))?;
         Some(Self { by_model: false, id: None, blocks })
     }
 }
@@ -197,10 +203,10 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// `said` is the text that the result most likely repeats.
-    pub(super) fn read(line: Json<'_>, said: Option<&Arc<str>>) -> Option<Self> {
+    pub(super) fn read(fields: &[(&str, Json<'_>)], said: Option<&Arc<str>>) -> Option<Self> {
         let mut outcome = Self::default();
         let mut structured = None;
-        for (name, value) in line.fields() {
+        for &(name, value) in fields {
             match name {
                 "is_error" => outcome.is_error = value.bool()?,
                 "num_turns" => outcome.rounds = value.u64(),
@@ -291,9 +297,10 @@ mod tests {
     fn a_result_shares_the_text_that_it_repeats_and_strange_figures_lose_no_answer() {
         let said: Arc<str> = "a\nb".into();
         let line = r#"{"result":"a\nb","num_turns":"?","total_cost_usd":null,"usage":7,"errors":[1,"x"]}"#;
-        let outcome = Outcome::read(Json::checked(line).unwrap(), Some(&said)).unwrap();
+        let read = |line, said| Outcome::read(Head::read(line).unwrap().fields(), said);
+        let outcome = read(line, Some(&said)).unwrap();
         assert!(matches!(&outcome.result, Some(Prose::Shared(text)) if Arc::ptr_eq(text, &said)));
         assert_eq!((outcome.rounds, outcome.total, outcome.errors), (None, None, vec!["x".to_owned()]));
-        assert!(Outcome::read(Json::checked(r#"{"is_error":"yes"}"#).unwrap(), None).is_none());
+        assert!(read(r#"{"is_error":"yes"}"#, None).is_none());
     }
 }

@@ -11,10 +11,9 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
 
-/// How long a turn waits for others that were announced to start with it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a turn waits for others that were announced to start with it, and they for its tools.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Timeline {
@@ -65,15 +64,11 @@ pub(super) struct Place {
 
 impl Place {
     /// Waits until `due_ms` after the turn's start, and until everything due earlier is over; then
-    /// it is this turn's moment until it is dropped. `false` where the turn is stopped first.
-    pub(super) async fn reach(&mut self, due_ms: u64, stop: &CancellationToken) -> bool {
+    /// it is this turn's moment until it leaves or is dropped. Safe to cancel.
+    pub(super) async fn reach(&mut self, due_ms: u64) {
         self.stand_at(self.start.saturating_add(due_ms));
-        let awake = self.joined + Duration::from_millis(due_ms);
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => false,
-            () = async { sleep_until(awake).await; self.moment().await } => true,
-        }
+        sleep_until(self.joined + Duration::from_millis(due_ms)).await;
+        self.moment().await;
     }
 
     /// Makes way for good.

@@ -1,0 +1,34 @@
+//! The suite that every harness has to pass, for those that run a real binary against a fake model.
+
+mod claude;
+mod mcp;
+#[path = "../stages/mod.rs"]
+mod stages;
+
+/// A process per turn.
+mod one_shot {
+    use crate::claude::ClaudeStage;
+    use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ClaudeStage {
+        ClaudeStage::new(ClaudeVersion::Current, ClaudeCode::new)
+    }
+
+    harness_conformance!(make);
+}
+
+/// The same with the version that npm installs beside an older Node.
+mod one_shot_older {
+    use crate::claude::ClaudeStage;
+    use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ClaudeStage {
+        ClaudeStage::new(ClaudeVersion::Older, ClaudeCode::new)
+    }
+
+    harness_conformance!(make);
+}
