@@ -131,6 +131,33 @@ async fn a171_a_process_that_ignores_every_word_and_signal_is_killed_with_its_ch
     assert_eq!((bench.alive(), bench.locks().len()), (0, 0));
 }
 
+/// As in a process per turn.
+#[tokio::test]
+async fn what_turns_with_tools_left_in_the_background_ends_with_their_process() {
+    let quiet = "setsid sleep 1000 </dev/null >/dev/null 2>&1 &";
+    for idles in [true, false] {
+        let bench = bench(&format!("take; answer; take; {quiet}\nrun Well; take"));
+        let bench = if idles { bench.idle(Duration::from_millis(50)) } else { bench };
+        let session = bench.open(None).await;
+        let end = end_of(session.turn(with_questions(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+        assert_eq!(end.outcome, Outcome::Completed, "{end:?}");
+        if idles {
+            bench.until("nothing is left", || bench.alive() == 0 && bench.locks().is_empty()).await;
+        }
+        session.close(Close::Orderly).await.unwrap();
+        assert_eq!((bench.alive(), bench.locks().len()), (0, 0), "idles: {idles}");
+    }
+}
+
+#[tokio::test]
+async fn who_still_holds_the_pipes_of_a_process_that_ended_in_order_is_ended() {
+    let bench = bench("take; answer; take; (setsid sleep 1000 &)\nrun Well; take");
+    let session = bench.open(None).await;
+    end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+    session.close(Close::Orderly).await.unwrap();
+    assert_eq!((bench.alive(), bench.locks().len()), (0, 0));
+}
+
 #[tokio::test]
 async fn an_idle_process_that_will_not_go_is_made_to() {
     for how in [Close::Orderly, Close::Now] {

@@ -1,6 +1,9 @@
 //! The process that serves turns, with its pipes.
 
-use super::{child::Child, shape::Shape};
+use super::{
+    child::{Child, Released},
+    shape::Shape,
+};
 use crate::claude_code::{
     codec::{Decoded, Decoder, Exit},
     run::{DRAIN, Started},
@@ -56,6 +59,7 @@ pub(super) struct Live {
     ended: Option<Instant>,
     stderr: Arc<Mutex<Vec<u8>>>,
     hearing: AbortOnDropHandle<()>,
+    released: Released,
     patience: Patience,
 }
 
@@ -70,13 +74,19 @@ impl Live {
         let Started { running, token, pipes, stdin } = started;
         let stderr = Arc::new(Mutex::new(Vec::new()));
         let tail = Arc::clone(&stderr);
-        let hearing = AbortOnDropHandle::new(tokio::spawn(async move { drain(pipes.stderr, &tail).await }));
+        let released = Released::default();
+        let heard = released.stderr.clone();
+        let hearing = AbortOnDropHandle::new(tokio::spawn(async move {
+            drain(pipes.stderr, &tail).await;
+            heard.cancel();
+        }));
+        let child = Child::new(running, token, shape.has_own_tools(), released.clone());
         Self {
             shape,
             session,
             decoder,
             opening: Some(Instant::now() + CONTROL_PATIENCE),
-            child: Child::new(running, token),
+            child,
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             outbox: stdin.into(),
@@ -86,6 +96,7 @@ impl Live {
             ended: None,
             stderr,
             hearing,
+            released,
             patience,
         }
     }
@@ -116,7 +127,10 @@ impl Live {
                 }
                 read = self.stdout.read(&mut self.buffer), if reads => match read {
                     Ok(read @ 1..) => self.unread = 0..read,
-                    _ => self.ended = Some(Instant::now()),
+                    _ => {
+                        self.ended = Some(Instant::now());
+                        self.released.stdout.cancel();
+                    }
                 },
                 () = self.child.exited(), if !self.child.has_exited() => {}
                 // Others may hold its output open.
@@ -148,10 +162,14 @@ impl Live {
         drop(self.stdin.take());
         let discard = async {
             let _ = tokio::io::copy(&mut self.stdout, &mut tokio::io::sink()).await;
+            self.released.stdout.cancel();
             std::future::pending::<()>().await;
         };
-        tokio::select! { () = self.child.end(self.patience, now) => {}, () = discard => {} }
-        self.child.settled().await;
+        let end = async {
+            self.child.end(self.patience, now).await;
+            self.child.settled().await;
+        };
+        tokio::select! { () = end => {}, () = discard => {} }
     }
 
     /// What is left of a process that is gone.
