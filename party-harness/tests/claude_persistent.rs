@@ -14,6 +14,7 @@ use party_harness::{
 use serde_json::{Value, json};
 use std::{
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -69,6 +70,27 @@ impl ToolPort for Tools {
             std::future::pending::<()>().await;
         }
         ToolReply { text: "shared".into(), is_error: false }
+    }
+}
+
+/// Tools that never answer, and say by files when they are called and when nobody hears them any more.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+struct Endless(PathBuf);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        fs::write(self.0.join("dropped"), "").unwrap();
+    }
+}
+
+#[async_trait]
+impl ToolPort for Files {
+    async fn call(&self, _call: ToolCall) -> ToolReply {
+        let _endless = Endless(self.0.clone());
+        fs::write(self.0.join("called"), "").unwrap();
+        std::future::pending().await
     }
 }
 
@@ -352,6 +374,25 @@ async fn calls_are_bounded_and_one_that_is_withdrawn_is_not_answered() {
     );
     let end = end_of(session.turn(with_tools(bench.request(2, 1, "two", ""))).await.unwrap()).await;
     assert_eq!((end.text.as_deref(), launches(&bench).len()), (Some("More"), 1), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_withdrawn_is_dropped_while_its_turn_goes_on() {
+    let notified = r#"{"type":"control_request","request_id":"n1","request":{"subtype":"mcp_message","server_name":"party","message":{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}}}"#;
+    for withdrawal in [r#"{"type":"control_cancel_request","request_id":"c1"}"#, notified] {
+        let wait = |file: &str| format!("while [ ! -e \"$HOME/{file}\" ]; do sleep 0.01; done");
+        let bench = bench(&format!(
+            "take; answer; take; first=$uuid; begin; again; call c1 1 hang; {}; say '{withdrawal}'; {}; uuid=$first; text Well; end Well; take",
+            wait("called"),
+            wait("go")
+        ));
+        let session = bench.open_with(Arc::new(Files(bench.home())), None).await;
+        let turn = session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap();
+        bench.until("the call is dropped", || bench.home().join("dropped").exists()).await;
+        fs::write(bench.home().join("go"), "").unwrap();
+        let end = end_of(turn).await;
+        assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Well")), "{withdrawal}");
+    }
 }
 
 #[tokio::test]
