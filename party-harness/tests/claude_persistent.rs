@@ -447,6 +447,23 @@ async fn a_turn_that_nobody_reads_does_not_hold_up_the_end() {
     assert_eq!(end_of(turn).await.outcome, Outcome::Cancelled);
 }
 
+#[tokio::test]
+async fn a_reader_that_is_behind_may_speak_to_a_turn_that_is_over() {
+    let asks = "i=0; while [ $i -lt 40 ]; do ask q$i; i=$((i + 1)); done";
+    let bench = bench(&format!("take; answer; take; begin; again; {asks}; exit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(with_questions(bench.request(1, 1, "", "one"))).await.unwrap();
+    let launched = || !launches(&bench).is_empty() && bench.alive() == 0 && bench.locks().is_empty();
+    bench.until("the process is gone", launched).await;
+    let soon = Duration::from_secs(10);
+    let steered = tokio::time::timeout(soon, turn.control.steer("more".into())).await.unwrap();
+    assert_eq!(steered.unwrap(), Steered::TooLate);
+    tokio::time::timeout(soon, session.close(Close::Orderly)).await.unwrap().unwrap();
+    let events = events_of(turn).await;
+    let withdrawn = |event: &&TurnEvent| matches!(event, TurnEvent::PermissionWithdrawn { .. });
+    assert_eq!(events.iter().filter(withdrawn).count(), 40, "more than there is room for was unread");
+}
+
 #[test]
 fn a171_a_runtime_that_goes_away_leaves_no_process_and_no_zombie() {
     let bench = bench(
