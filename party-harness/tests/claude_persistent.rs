@@ -6,7 +6,7 @@ mod claude;
 
 use claude::{Bench, end_of, events_of};
 use futures::StreamExt as _;
-use party_core::{Cost, Outcome, Sent};
+use party_core::{Cost, Failure, Outcome, Sent};
 use party_harness::{
     Answer, Close, ErrorKind, Recovery, Steered, ToolCall, ToolPort, ToolReply, ToolSpec, TurnEvent,
     TurnRequest, async_trait,
@@ -295,11 +295,33 @@ async fn runs_that_the_process_begins_by_itself_shift_no_answer() {
 
 #[tokio::test]
 async fn a_message_that_is_passed_over_holds_its_turn_up_for_a_while_only() {
-    let bench = bench("take; answer; take; begin; text Odd; end Odd; take");
+    // One waits for its next message, one has ended.
+    let odd = "begin; text Odd; end Odd";
+    for (rest, reason) in [
+        ("trap 'touch \"$HOME/ended\"' EXIT; take; take", "claude did not take the turn's message"),
+        ("exit 0", "claude ended and did not take the turn's message"),
+    ] {
+        let bench = bench(&format!("take; answer; take; {odd}; {rest}"));
+        let session = bench.open(None).await;
+        let end = end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+        assert_eq!((end.outcome, end.text, end.cost), (Outcome::Failed, None, Cost::Unknown), "{rest}");
+        assert_eq!((end.failure, end.reason.as_deref()), (Some(Failure::Died), Some(reason)));
+        assert_eq!(bench.alive(), 0, "a process that is out of step serves no further turn");
+        assert!(!bench.home().join("ended").exists(), "it was killed, not asked to end");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_is_stopped_before_its_message_is_taken_is_cancelled() {
+    let bench =
+        bench("trap '' INT TERM\ntake; answer; take; begin; text Odd; end Odd; take; take; sleep 1000");
     let session = bench.open(None).await;
-    let end = end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
-    assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Odd")));
-    assert_eq!(bench.alive(), 0, "a process that is out of step serves no further turn");
+    let mut turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    turn.events.next().await.unwrap();
+    turn.control.interrupt().await.unwrap();
+    let end = end_of(turn).await;
+    assert_eq!((end.outcome, end.text, end.cost), (Outcome::Cancelled, None, Cost::Unknown));
+    assert_eq!(bench.alive(), 0);
 }
 
 #[tokio::test]
@@ -360,8 +382,10 @@ async fn an_answer_is_written_while_nobody_reads_events() {
 async fn calls_are_bounded_and_one_that_is_withdrawn_is_not_answered() {
     let calls = "i=0; while [ $i -lt 65 ]; do call c$i $i hang; i=$((i + 1)); done";
     let withdraw = "say '{\"type\":\"control_cancel_request\",\"request_id\":\"c3\"}'; call d1 100 missing";
+    // The calls that were open when the turn ended.
+    let over = "i=0; while [ $i -lt 63 ]; do take; i=$((i + 1)); done";
     let bench = bench(&format!(
-        "take; answer; take; first=$uuid; begin; again; {calls}; take; {withdraw}; take; uuid=$first; text Well; end Well; take; run More; take"
+        "take; answer; take; first=$uuid; begin; again; {calls}; take; {withdraw}; take; uuid=$first; text Well; end Well; {over}; take; run More; take"
     ));
     let tools = Arc::new(Tools::default());
     let session = bench.open_with(Arc::clone(&tools) as _, None).await;
