@@ -400,6 +400,36 @@ async fn calls_are_bounded_and_one_that_is_withdrawn_is_not_answered() {
     assert_eq!((end.text.as_deref(), launches(&bench).len()), (Some("More"), 1), "{end:?}");
 }
 
+/// A question that is answered at once, with its input of 20 kB.
+const BIG: &str = r#"big=$(head -c 20000 /dev/zero | tr '\0' x); wants() { say "{\"type\":\"control_request\",\"request_id\":\"b$i\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"mcp__party__share\",\"input\":{\"x\":\"$big\"}}}"; i=$((i + 1)); }; i=0"#;
+
+#[tokio::test]
+async fn a_process_may_say_all_before_it_reads_an_answer() {
+    let bench = bench(&format!(
+        "{BIG}; take; answer; take; begin; again; while [ $i -lt 100 ]; do wants; done; head -n 100 >\"$HOME/answers\"; text Well; end Well; take"
+    ));
+    let session = bench.open(None).await;
+    let end = end_of(session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+    assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Well")), "{end:?}");
+    assert!(fs::metadata(bench.home().join("answers")).unwrap().len() > 2_000_000);
+}
+
+#[tokio::test]
+async fn a_process_that_asks_on_and_reads_no_answer_is_ended() {
+    let forever = "while :; do wants; done";
+    let bench = bench(&format!(
+        "{BIG}; take; answer; take; case \"$*\" in *--resume*) {forever};; esac; run One; {forever}"
+    ));
+    let session = bench.open(None).await;
+    let end = end_of(session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+    assert_eq!(end.outcome, Outcome::Completed);
+    bench.until("between two turns", || bench.alive() == 0).await;
+    let end = end_of(session.turn(with_tools(bench.request(2, 1, "two", ""))).await.unwrap()).await;
+    let why = "claude asks and does not read the answers";
+    assert_eq!((end.outcome, end.reason.as_deref()), (Outcome::Failed, Some(why)), "{end:?}");
+    assert_eq!(bench.alive(), 0);
+}
+
 #[tokio::test]
 async fn a_call_that_is_withdrawn_is_dropped_while_its_turn_goes_on() {
     let notified = r#"{"type":"control_request","request_id":"n1","request":{"subtype":"mcp_message","server_name":"party","message":{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}}}"#;

@@ -11,6 +11,7 @@ use crate::claude_code::{
 use crate::process::{Patience, drain};
 use std::{
     collections::VecDeque,
+    io::Cursor,
     ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
@@ -26,9 +27,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 /// first one waits for a cold start.
 pub(super) const CONTROL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// How much may wait to be read by the CLI before nothing more is read from it: answers to what it asks
-/// are bounded by what it reads of them.
-const BACKLOG: usize = 1 << 20;
+/// How many lines may wait until the CLI reads them. It is read all the same, as it may read nothing
+/// before it has written; so one that asks on and on and reads no answer is ended. It can have 64 calls
+/// and 64 questions open.
+const BACKLOG: usize = 256;
 
 /// Something that a process does.
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(super) struct Live {
     pub(super) child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
-    outbox: VecDeque<u8>,
+    outbox: VecDeque<Cursor<Vec<u8>>>,
     buffer: Vec<u8>,
     /// What of the buffer is not decoded.
     unread: Range<usize>,
@@ -89,7 +91,7 @@ impl Live {
             child,
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
-            outbox: stdin.into(),
+            outbox: VecDeque::from([Cursor::new(stdin)]),
             buffer: vec![0; 64 * 1024],
             unread: 0..0,
             deaf: None,
@@ -103,7 +105,17 @@ impl Live {
 
     /// Queues a line for the CLI.
     pub(super) fn write(&mut self, line: &[u8]) {
-        self.outbox.extend(line);
+        self.outbox.push_back(Cursor::new(line.to_vec()));
+    }
+
+    /// How many lines wait until the CLI reads them.
+    pub(super) fn backlog(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Whether the CLI asks, and does not read what it is answered.
+    pub(super) fn is_overrun(&self) -> bool {
+        self.backlog() > BACKLOG
     }
 
     /// Writes what is queued, reads what there is if `may_read`, and waits for the exit. Safe to
@@ -116,7 +128,10 @@ impl Live {
             if self.child.has_exited() && self.ended.is_some() && self.unread.is_empty() {
                 return Next::Gone;
             }
-            let reads = may_read && self.ended.is_none() && self.outbox.len() < BACKLOG;
+            if self.is_overrun() && !self.child.has_exited() {
+                self.child.kill().await;
+            }
+            let reads = may_read && self.ended.is_none();
             let mute = self.ended.or(self.deaf).map(|since| since + self.patience.exit);
             tokio::select! {
                 written = flush(&mut self.stdin, &mut self.outbox), if !self.outbox.is_empty() => {
@@ -189,11 +204,11 @@ async fn until(at: Option<Instant>) {
 }
 
 /// Writes a part; `false` where nobody reads any more, which the exit will explain.
-async fn flush(stdin: &mut Option<ChildStdin>, outbox: &mut VecDeque<u8>) -> bool {
-    let Some(stdin) = stdin else { return false };
-    let written = stdin.write_buf(outbox).await;
-    if outbox.is_empty() {
-        outbox.shrink_to(BACKLOG);
+async fn flush(stdin: &mut Option<ChildStdin>, outbox: &mut VecDeque<Cursor<Vec<u8>>>) -> bool {
+    let (Some(stdin), Some(line)) = (stdin, outbox.front_mut()) else { return false };
+    let written = stdin.write_buf(line).await;
+    if line.get_ref().len() as u64 == line.position() {
+        outbox.pop_front();
     }
     matches!(written, Ok(1..))
 }

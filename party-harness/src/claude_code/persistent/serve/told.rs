@@ -27,8 +27,8 @@ impl Serving {
     fn steer(&mut self, live: &mut Live, text: String, reply: oneshot::Sender<Result<Steered>>) {
         let steered = if self.is_stopped() {
             Ok(Steered::TooLate)
-        } else if self.early.len() >= MOST_WAITING {
-            Err(Error::new(ErrorKind::Busy, "too many messages wait for the turn to begin"))
+        } else if self.early.len() + live.backlog() >= MOST_WAITING {
+            Err(Error::new(ErrorKind::Busy, "too many messages wait for the agent"))
         } else {
             self.early.push(text);
             Ok(Steered::Taken)
