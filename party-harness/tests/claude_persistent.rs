@@ -180,6 +180,32 @@ async fn who_still_holds_the_pipes_of_a_process_that_ended_in_order_is_ended() {
     assert_eq!((bench.alive(), bench.locks().len()), (0, 0));
 }
 
+/// What holds its output is out of reach, and goes on with it.
+#[tokio::test]
+async fn who_writes_on_to_the_pipes_of_a_process_that_is_gone_does_not_keep_its_turn_open() {
+    let others = "setsid env -i /bin/sh -c 'i=0; while [ $i -lt 150 ]; do echo \"[$i]\"; sleep 0.2; i=$((i + 1)); done' 2>/dev/null &";
+    let bench = bench(&format!("take; answer; take; begin; again; {others}\nexit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(15), end_of(turn)).await.unwrap();
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.as_deref().unwrap().contains("exited with code 3"), "{end:?}");
+}
+
+#[tokio::test]
+async fn what_a_process_said_before_its_exit_waits_for_a_slow_reader() {
+    let flood = "i=0; while [ $i -lt 300 ]; do text \"$i\"; i=$((i + 1)); done";
+    let bench = bench(&format!("take; answer; take; begin; again; (setsid sleep 1000 &)\n{flood}; exit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    // Who holds its output is ended once that has been awaited for long enough.
+    let launched = || !launches(&bench).is_empty() && bench.alive() == 0 && bench.locks().is_empty();
+    bench.until("the process is gone with all others", launched).await;
+    let events = events_of(turn).await;
+    let texts = events.iter().filter(|event| matches!(event, TurnEvent::Text { .. })).count();
+    assert_eq!(texts, 300);
+}
+
 #[tokio::test]
 async fn an_idle_process_that_will_not_go_is_made_to() {
     for how in [Close::Orderly, Close::Now] {

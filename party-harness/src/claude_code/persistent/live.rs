@@ -12,14 +12,13 @@ use crate::process::{Patience, drain};
 use std::{
     collections::VecDeque,
     io::Cursor,
-    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{ChildStdin, ChildStdout},
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -31,6 +30,10 @@ pub(super) const CONTROL_PATIENCE: Duration = Duration::from_secs(60);
 /// before it has written; so one that asks on and on and reads no answer is ended. It can have 64 calls
 /// and 64 questions open.
 const BACKLOG: usize = 256;
+
+/// How much of the output of a process that has exited is kept for a turn's reader who is behind: no
+/// pipe holds more.
+const LEFT: usize = 1 << 20;
 
 /// Something that a process does.
 #[derive(Debug)]
@@ -53,8 +56,10 @@ pub(super) struct Live {
     stdout: ChildStdout,
     outbox: VecDeque<Cursor<Vec<u8>>>,
     buffer: Vec<u8>,
-    /// What of the buffer is not decoded.
-    unread: Range<usize>,
+    /// How much of the buffer is decoded.
+    decoded: usize,
+    /// Until when the output of a process that has exited is read.
+    last: Option<Instant>,
     /// Since when it reads no more.
     deaf: Option<Instant>,
     /// Since when its output is at its end.
@@ -92,8 +97,9 @@ impl Live {
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
             outbox: VecDeque::from([Cursor::new(stdin)]),
-            buffer: vec![0; 64 * 1024],
-            unread: 0..0,
+            buffer: Vec::with_capacity(64 * 1024),
+            decoded: 0,
+            last: None,
             deaf: None,
             ended: None,
             stderr,
@@ -125,13 +131,21 @@ impl Live {
             if may_read && let Some(said) = self.line() {
                 return Next::Said(said);
             }
-            if self.child.has_exited() && self.ended.is_some() && self.unread.is_empty() {
+            let exited = self.child.has_exited();
+            if exited && self.ended.is_some() && self.unread() == 0 {
                 return Next::Gone;
             }
-            if self.is_overrun() && !self.child.has_exited() {
+            if exited {
+                // Others may hold its pipes, and go on with them.
+                self.last.get_or_insert_with(|| Instant::now() + DRAIN);
+                (self.stdin, self.outbox) = (None, VecDeque::new());
+            }
+            if self.is_overrun() && !exited {
                 self.child.kill().await;
             }
-            let reads = may_read && self.ended.is_none();
+            // What it left is read in time, also where it waits for the turn's reader.
+            let reads = self.ended.is_none() && (may_read || exited && self.unread() < LEFT);
+            let last = self.last.filter(|_| self.ended.is_none());
             let mute = self.ended.or(self.deaf).map(|since| since + self.patience.exit);
             tokio::select! {
                 written = flush(&mut self.stdin, &mut self.outbox), if !self.outbox.is_empty() => {
@@ -140,35 +154,36 @@ impl Live {
                         self.deaf.get_or_insert_with(Instant::now);
                     }
                 }
-                read = self.stdout.read(&mut self.buffer), if reads => match read {
-                    Ok(read @ 1..) => self.unread = 0..read,
-                    _ => {
-                        self.ended = Some(Instant::now());
-                        self.released.stdout.cancel();
-                    }
+                read = self.stdout.read_buf(&mut self.buffer), if reads => if !matches!(read, Ok(1..)) {
+                    self.ended = Some(Instant::now());
+                    self.released.stdout.cancel();
                 },
-                () = self.child.exited(), if !self.child.has_exited() => {}
-                // Others may hold its output open.
-                () = sleep(DRAIN), if self.child.has_exited() && reads => self.ended = Some(Instant::now()),
-                // What is left waits for its reader.
-                () = std::future::pending(), if self.child.has_exited() && !reads => {}
-                () = until(mute), if mute.is_some() && !self.child.has_exited() => self.child.kill().await,
+                () = self.child.exited(), if !exited => {}
+                () = until(last), if exited => self.ended = Some(Instant::now()),
+                () = until(mute), if mute.is_some() && !exited => self.child.kill().await,
             }
         }
     }
 
     /// Decodes the next line of what was read, so that what follows the end of a turn is no part of it.
     fn line(&mut self) -> Option<Vec<Decoded>> {
-        while !self.unread.is_empty() {
-            let rest = &self.buffer[self.unread.clone()];
+        while self.unread() > 0 {
+            let rest = &self.buffer[self.decoded..];
             let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             let said = self.decoder.feed(&rest[..end]);
-            self.unread.start += end;
+            self.decoded += end;
             if !said.is_empty() || self.decoder.is_done() {
                 return Some(said);
             }
         }
+        self.buffer.clear();
+        self.decoded = 0;
         None
+    }
+
+    /// How much was read and is not decoded.
+    const fn unread(&self) -> usize {
+        self.buffer.len() - self.decoded
     }
 
     /// Asks it to end: nothing more will come. It writes its transcript, and goes; whatever it still
