@@ -13,17 +13,18 @@ mod bill;
 mod control;
 mod failure;
 mod frame;
+mod head;
+mod message;
+mod outcome;
 mod poison;
 mod read;
 mod said;
-mod scan;
 mod seen;
 mod tasks;
 mod turn;
 mod unescape;
 mod verdict;
 mod view;
-mod wire;
 
 pub use control::{Control, ControlRequest};
 pub(super) use poison::Required;
@@ -33,10 +34,10 @@ use crate::TurnEvent;
 use answer::Answer;
 use bill::Bill;
 use frame::{Frame, Framer};
+use outcome::Outcome;
 use party_core::Usd;
 use seen::Seen;
 use tasks::Tasks;
-use wire::Outcome;
 
 /// How long a line may be by default.
 const LINE_LIMIT: usize = 64 << 20;
