@@ -1,12 +1,12 @@
 //! What the CLI writes, as events: pure, and the same however the bytes were cut or repeated.
 //!
 //! ```text
-//! bytes ── frame ──> lines ── scan, view ──> wire (what is read of a line) ── read ──> events
-//!                                                                          └─ bill, verdict ──> end
+//! bytes ── frame ──> lines ── view ──> head ──> message, outcome ── read ──> events
+//!                                      (what is read of a line)  └─ bill, verdict ──> end
 //! ```
 //!
-//! A line is checked once; what is read of it is found in its text, and a line that is only handed
-//! on is copied once.
+//! serde_json checks a line and finds its fields in its text; no value is built, and a line that is
+//! only handed on is copied once.
 
 mod answer;
 mod bill;

@@ -45,7 +45,7 @@ impl Outcome {
                 "api_error" => outcome.api_error = value.string(),
                 "queued_turn_count" => outcome.queued = value.u64().unwrap_or(0),
                 "total_cost_usd" => outcome.total = dollars(value),
-                "usage" => outcome.usage = counts(value, MAIN),
+                "usage" => outcome.usage = counts(&value.fields(), MAIN),
                 "model_usage_since_last_result" => outcome.since_last = models(value),
                 _ => {}
             }
@@ -86,21 +86,17 @@ fn strings(list: Json<'_>) -> Vec<String> {
 
 fn models(models: Json<'_>) -> Option<(Usd, Usage)> {
     let mut sum = (Usd::ZERO, Usage::default());
-    for (_, model) in models.fields().iter() {
-        let cost = model.field("costUSD").and_then(dollars).unwrap_or_default();
+    for (_, model) in Fields::read(models.get())?.iter() {
+        let model = model.fields();
+        let cost = model.get("costUSD").and_then(dollars).unwrap_or_default();
         sum.0 = sum.0.saturating_add(cost);
-        sum.1.add(&counts(model, MODEL));
+        sum.1.add(&counts(&model, MODEL));
     }
-    models.is_object().then_some(sum)
+    Some(sum)
 }
 
-fn counts(value: Json<'_>, names: [&str; 4]) -> Usage {
-    let mut counts = [0; 4];
-    for (name, value) in value.fields().iter() {
-        if let Some(place) = names.iter().position(|wanted| *wanted == name) {
-            counts[place] = value.u64().unwrap_or(0);
-        }
-    }
+fn counts(fields: &Fields<'_>, names: [&str; 4]) -> Usage {
+    let counts = names.map(|name| fields.get(name).and_then(Json::u64).unwrap_or(0));
     let mut usage = Usage::default();
     [usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens] = counts;
     usage

@@ -23,10 +23,6 @@ impl<'a> Json<'a> {
         self.0.get()
     }
 
-    pub(super) fn is_object(self) -> bool {
-        self.get().starts_with('{')
-    }
-
     /// The fields of an object.
     pub(super) fn fields(self) -> Fields<'a> {
         Fields::read(self.get()).unwrap_or_default()
@@ -124,9 +120,10 @@ impl<'de> Visitor<'de> for InOrder {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Vec::with_capacity(16);
+        let mut fields = Vec::with_capacity(32);
+        // Names as they are written may hold half of a surrogate pair, as texts do.
         while let Some((name, value)) = map.next_entry::<Json<'_>, _>()? {
-            fields.extend(unquoted(name.get()).map(|name| (name, value)));
+            fields.push((unquoted(name.get()).unwrap_or_default(), value));
         }
         Ok(Fields(fields))
     }
