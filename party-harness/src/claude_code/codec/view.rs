@@ -68,7 +68,7 @@ impl<'a> Json<'a> {
     }
 
     pub(super) fn f64(self) -> Option<f64> {
-        serde_json::from_str(self.get()).ok()
+        self.get().parse().ok()
     }
 }
 
