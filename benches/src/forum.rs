@@ -84,7 +84,7 @@ impl Forum {
     fn next_turn(&self) -> Option<RunningTurn> {
         self.engine.pending_effects().into_iter().find_map(|effect| match effect {
             Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
-            Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
+            Effect::RunTool { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => None,
         })
     }
 

@@ -1,8 +1,8 @@
-//! A bus that crashes at a chosen append, for tests of whoever uses it.
+//! A bus that crashes at a chosen append, or is full for a while, for tests of whoever uses it.
 
 use crate::{
-    Batch, Bus, BusInfo, Durability, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
-    Watch, Window, async_trait, refusal,
+    Batch, Bus, BusInfo, Durability, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result,
+    SessionInfo, SessionQuery, Watch, Window, async_trait, refusal,
 };
 use party_core::{Entry, Item, ItemId, Offset, Record};
 use std::{
@@ -14,35 +14,57 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// When a [`FaultyBus`] crashes.
+/// When a [`FaultyBus`] crashes, or refuses to write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
-    /// The append that meets the crash, counted from 1; 0 for none.
+    /// The first append that meets the fault, counted from 1; 0 for none.
     append: u64,
-    /// Whether that append is written before the crash.
-    written: bool,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// The bus is gone from then on. Whether that append is written before.
+    Crash { written: bool },
+    /// So many appends find no space; then there is some.
+    Full { times: u64 },
 }
 
 impl Fault {
     /// Never: the bus only counts.
     pub const fn none() -> Self {
-        Self { append: 0, written: false }
+        Self { append: 0, how: How::Crash { written: false } }
     }
 
     /// The `append`-th append, counted from 1, is not written.
     pub const fn crash_before(append: u64) -> Self {
-        Self { append, written: false }
+        Self { append, how: How::Crash { written: false } }
     }
 
     /// The `append`-th append, counted from 1, is written, but its answer is lost.
     pub const fn crash_after(append: u64) -> Self {
-        Self { append, written: true }
+        Self { append, how: How::Crash { written: true } }
+    }
+
+    /// The `append`-th append, counted from 1, and those behind it, `times` in all, are not written for
+    /// want of space ([`ErrorKind::Full`]); then there is some.
+    pub const fn full(append: u64, times: u64) -> Self {
+        Self { append, how: How::Full { times } }
+    }
+
+    fn strikes(self, append: u64) -> bool {
+        match self.how {
+            How::Crash { .. } => append == self.append,
+            How::Full { times } => {
+                self.append > 0 && (self.append..self.append.saturating_add(times)).contains(&append)
+            }
+        }
     }
 }
 
-/// A bus that passes everything on to another until its [`Fault`] strikes. From then on every call
-/// fails with [`ErrorKind::Closed`](crate::ErrorKind::Closed), those that wait included; the bus
-/// inside lives on for whoever resumes.
+/// A bus that passes everything on to another until its [`Fault`] strikes. From a crash on every call
+/// fails with [`ErrorKind::Closed`], those that wait included; the bus inside lives on for whoever
+/// resumes.
 #[derive(Debug)]
 pub struct FaultyBus {
     inner: Arc<dyn Bus>,
@@ -108,11 +130,16 @@ impl Bus for FaultyBus {
         if self.crashed() {
             return Err(refusal::closed());
         }
-        if self.count(batch.durability) != self.fault.append {
-            return self.unless_crashed(self.inner.append(batch)).await;
-        }
-        if self.fault.written {
-            let _lost = self.inner.append(batch).await;
+        let append = self.count(batch.durability);
+        match self.fault.how {
+            _ if !self.fault.strikes(append) => {
+                return self.unless_crashed(self.inner.append(batch)).await;
+            }
+            How::Full { .. } => {
+                return Err(Error::new(ErrorKind::Full, format!("no space is left for append {append}")));
+            }
+            How::Crash { written: true } => drop(self.inner.append(batch).await),
+            How::Crash { written: false } => {}
         }
         self.crashed.send_replace(true);
         Err(refusal::closed())

@@ -2,10 +2,10 @@
 
 use futures::StreamExt;
 use party_bus::{
-    Bus, BusExt as _, Classes, ErrorKind, Fault, FaultyBus, MemoryBus, Watch,
+    Bus, BusExt as _, Classes, Error, ErrorKind, Fault, FaultyBus, MemoryBus, Watch,
     conformance::{Sample, input, note},
 };
-use party_core::{Offset, RecordClass};
+use party_core::{Offset, RecordClass, SessionId};
 use std::sync::Arc;
 
 fn memory() -> Arc<dyn Bus> {
@@ -59,6 +59,25 @@ async fn a_crash_before_an_append_loses_it_and_one_after_it_only_loses_the_answe
         assert_eq!(inner.head(session).await.unwrap(), Offset(2 + u64::from(written)));
         assert_eq!((faulty.appends(), faulty.synced_appends()), (2, 2));
     }
+}
+
+#[tokio::test]
+async fn a_bus_that_is_full_for_a_while_writes_nothing_meanwhile_and_everything_then() {
+    let inner = memory();
+    let session = Sample::opened(&inner).await.session;
+    let faulty = Arc::new(FaultyBus::new(Arc::clone(&inner), Fault::full(2, 2)));
+    bus_append(&faulty, session, "first").await.unwrap();
+    for _ in 0..2 {
+        let error = bus_append(&faulty, session, "second").await.unwrap_err();
+        assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Full, true));
+    }
+    assert_eq!(inner.head(session).await.unwrap(), Offset(2));
+    bus_append(&faulty, session, "second").await.unwrap();
+    assert_eq!((inner.head(session).await.unwrap(), faulty.crashed()), (Offset(3), false));
+}
+
+async fn bus_append(bus: &Arc<FaultyBus>, session: SessionId, text: &str) -> Result<(), Error> {
+    bus.append(input(session, text)).await.map(drop)
 }
 
 #[tokio::test]

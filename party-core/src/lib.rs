@@ -44,9 +44,10 @@ pub use content::ContentBlock;
 pub use document::Document;
 pub use event::{
     Absence, AbsenceReason, AttemptEnded, BudgetReserved, BudgetTerms, CloseReason, Command, Commanded,
-    Delivered, Event, Failure, HostToolTerms, Interrupted, LeaseTaken, MessagePosted, Outcome, Queued,
-    QueuedInvocation, Quiesced, RawBody, Refused, ReplyLost, RuntimeBound, SeatSpec, Sent, SessionClosed,
-    SessionOpened, ToolAnswered, ToolCalled, ToolRan, Traced, TurnEnded, TurnStarted,
+    Delivered, Event, Failure, HostToolTerms, Interrupted, LeaseTaken, MessagePosted, Outcome, Permission,
+    PermissionAnswered, PermissionAsked, PermissionWithdrawn, Queued, QueuedInvocation, Quiesced, RawBody,
+    Refused, ReplyLost, RuntimeBound, SeatSpec, Sent, SessionClosed, SessionOpened, ToolAnswered, ToolCalled,
+    ToolRan, Traced, TurnEnded, TurnStarted,
 };
 pub use id::{BatchId, ItemId, Offset, ParseIdError, SeatId, SessionId, ThreadId, TurnId};
 pub use item::{Author, Item, ItemKind};

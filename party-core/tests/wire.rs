@@ -42,6 +42,7 @@ fn samples() -> Vec<NewRecord> {
         intent: "opine".into(),
         because: vec![question.id],
         reaction: false,
+        nudge: 1,
     };
     let usage: Usage =
         serde_json::from_value(json!({ "inputTokens": 100, "outputTokens": 42, "steps": 1 })).unwrap();
@@ -55,6 +56,8 @@ fn samples() -> Vec<NewRecord> {
             .with_op(Op::Open { thread: private, kind: ThreadKind::Private }),
         new(MessagePosted { item: question.id }.into()).with_item(question.clone()),
         new(Commanded { command: Command::Stop }.into()),
+        new(Commanded { command: Command::Answer { turn, request: "q1".into(), answer: Permission::Allow } }
+            .into()),
         new(Delivered { item: question.id, by: None, turn: None }.into()),
         new(BudgetReserved { role: "judge".into(), amount: Usd::from_micros(300_000) }.into()),
         new(Queued { invocations: vec![invocation] }.into()),
@@ -66,6 +69,7 @@ fn samples() -> Vec<NewRecord> {
             round: 1,
             reserve: Some(Usd::from_micros(300_000)),
             absent: vec![absence.clone()],
+            nudge: 1,
         }
         .into()),
         new(LeaseTaken { owner: "host:1".into(), fencing_token: 2 }.into()),
@@ -91,6 +95,23 @@ fn samples() -> Vec<NewRecord> {
             repeated: true,
         }
         .into()),
+        new(PermissionAsked {
+            turn,
+            attempt: 1,
+            request: "q1".into(),
+            tool: "Bash".into(),
+            input: json!({ "command": "ls" }),
+        }
+        .into()),
+        new(PermissionAnswered {
+            input: Offset(4),
+            turn,
+            attempt: 1,
+            request: "q1".into(),
+            answer: Permission::Deny { why: "not now".into() },
+        }
+        .into()),
+        new(PermissionWithdrawn { turn, attempt: 1, request: "q1".into() }.into()),
         new(AttemptEnded {
             turn,
             attempt: 1,
@@ -149,7 +170,7 @@ fn this_version_writes_what_the_fixture_holds() {
 #[test]
 fn the_fixture_holds_every_kind_of_event_and_all_of_them_are_understood() {
     let kinds: BTreeSet<String> = fixture().iter().map(|record| record.kind.clone()).collect();
-    assert_eq!(kinds.len(), 20);
+    assert_eq!(kinds.len(), 23);
     for record in fixture() {
         let event = record.event().unwrap();
         assert!(!matches!(event, Event::Unknown { .. }), "{}", record.kind);

@@ -1,6 +1,6 @@
 //! What can be known before the start: a format and a team fit, and how far it can go at most.
 
-use crate::{Action, Format, FormatError, Role};
+use crate::{Action, Format, FormatError, Intent, Role};
 use party_core::{BudgetTerms, Usd};
 use std::collections::BTreeSet;
 
@@ -28,9 +28,11 @@ impl Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bound {
-    /// At most so many invocations, and so many turns.
+    /// At most so many invocations, and so many turns. A seat that is called again, because it ended
+    /// its turn without the tool call that its intent asks for, counts each time.
     pub invocations: u32,
-    /// So many where nobody fails: what a budget is divided by.
+    /// So many where no runtime fails: what a budget is divided by. Those that are called again are in
+    /// it, so that there is money for them.
     pub planned: u32,
 }
 
@@ -107,23 +109,26 @@ fn check_seats(format: &Format, name: &str, role: &Role, found: usize) -> Result
 fn bound(format: &Format, team: &[Member]) -> Bound {
     let reactions = format.limits.reactions.unwrap_or(0);
     let mut bound = Bound { invocations: 0, planned: 0 };
-    let mut add = |seats: usize, planned: u32, most: u32| {
-        let seats = u32::try_from(seats).unwrap_or(u32::MAX);
-        bound.planned = bound.planned.saturating_add(seats.saturating_mul(planned));
-        bound.invocations = bound.invocations.saturating_add(seats.saturating_mul(most));
+    let mut add = |role: &str, intent: &str, planned: u32, most: u32| {
+        let seats = u32::try_from(seats_of(team, role)).unwrap_or(u32::MAX);
+        let turns = seats.saturating_mul(format.intents.get(intent).map_or(1, Intent::most_turns));
+        bound.planned = bound.planned.saturating_add(turns.saturating_mul(planned));
+        bound.invocations = bound.invocations.saturating_add(turns.saturating_mul(most));
     };
     for (name, role) in &format.roles {
         let opens = u32::from(role.fanout);
-        let reacts = if role.reacts.is_some() { reactions } else { 0 };
-        add(seats_of(team, name), opens + reacts, opens + reacts);
+        add(name, &role.intent, opens, opens);
+        if let Some(intent) = &role.reacts {
+            add(name, intent, reactions, reactions);
+        }
     }
     for trigger in &format.quiescence {
         match &trigger.action {
-            Action::NextRound { role, .. } => {
+            Action::NextRound { role, intent } => {
                 let more = (format.rounds - 1).min(trigger.times);
-                add(seats_of(team, role), more, more);
+                add(role, intent, more, more);
             }
-            Action::Invoke { role, .. } => add(seats_of(team, role), 1, trigger.times),
+            Action::Invoke { role, intent } => add(role, intent, 1, trigger.times),
             Action::Close { .. } => {}
         }
     }
@@ -137,6 +142,19 @@ fn seats_of(team: &[Member], role: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seat_that_may_be_called_again_counts_three_times() {
+        let mut forum = Format::forum();
+        let team = [Member::new("Ada", "lead"), Member::new("Bob", "participant")];
+        let free = check(&forum, &team).unwrap();
+        assert_eq!((free.invocations, free.planned), (6, 6));
+        forum.intents.get_mut("speak").unwrap().tool_choice = crate::ToolChoice::Once;
+        let bound = check(&forum, &team).unwrap();
+        assert_eq!((bound.invocations, bound.planned), (10, 10));
+        let terms = BudgetTerms { cap: Usd::from_micros(1_000_000), per_turn: None };
+        assert_eq!(check_budget(&forum, &team, terms), Ok(Usd::from_micros(100_000)));
+    }
 
     #[test]
     fn a_tool_that_nobody_offers_is_refused_with_those_that_are_known() {

@@ -1,9 +1,9 @@
 //! Formats as data.
 
-use crate::FormatError;
+use crate::{FormatError, Intent};
 use party_core::CloseReason;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How several agents talk to each other: data, so that it can be stored with the session, checked
 /// before the start, and written by hand.
@@ -34,7 +34,7 @@ pub struct Format {
     pub quiescence: Vec<Trigger>,
 }
 
-const fn one() -> u32 {
+pub(crate) const fn one() -> u32 {
     1
 }
 
@@ -71,7 +71,7 @@ pub struct Role {
     pub seats: Seats,
 }
 
-const fn yes() -> bool {
+pub(crate) const fn yes() -> bool {
     true
 }
 
@@ -136,74 +136,6 @@ pub enum Audience {
     Nobody,
     /// Those of these roles.
     Roles(Vec<String>),
-}
-
-/// Which of several waiting invocations goes first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::exhaustive_enums, reason = "the queue has these four levels")]
-pub enum Priority {
-    /// Before all others.
-    Critical,
-    /// Before normal ones.
-    High,
-    /// As things come.
-    #[default]
-    Normal,
-    /// When nothing else waits.
-    Low,
-}
-
-/// What becomes of an invocation of a seat for which one of the same intent waits already. A
-/// running turn is never changed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[expect(clippy::exhaustive_enums, reason = "the queue must handle every way")]
-pub enum Coalesce {
-    /// Both stay.
-    Keep,
-    /// One stays, called for by what called for either.
-    #[default]
-    Merge,
-    /// The newer one stays.
-    Replace,
-}
-
-/// What one invocation runs under.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[non_exhaustive]
-pub struct Intent {
-    /// Told to the agent behind the conversation, at render time; never stored in a thread.
-    /// `{round}`, `{rounds}` and `{absent}` are filled in.
-    #[serde(default)]
-    pub instruction: String,
-    /// The tools offered, and no others.
-    #[serde(default)]
-    pub tools: Vec<String>,
-    /// How many shares one turn may make through the `share` tool.
-    #[serde(default = "one")]
-    pub shares: u32,
-    /// Which of several waiting invocations goes first.
-    #[serde(default)]
-    pub priority: Priority,
-    /// What becomes of a second one that waits.
-    #[serde(default)]
-    pub coalesce: Coalesce,
-    /// An attempt that takes longer is interrupted, in seconds.
-    #[serde(default = "two_minutes")]
-    pub timeout_secs: u32,
-    /// What it still finishes within this time after the interrupt counts, in seconds.
-    #[serde(default = "ten_seconds")]
-    pub grace_secs: u32,
-}
-
-const fn two_minutes() -> u32 {
-    120
-}
-
-const fn ten_seconds() -> u32 {
-    10
 }
 
 /// Limits that keep discussions finite.
@@ -299,6 +231,19 @@ impl Format {
         self.quorum = quorum;
         self.in_range("quorum", quorum, 256, "1 to 256")?;
         Ok(self)
+    }
+
+    /// The intents that a seat of this role can be called under, in alphabetical order.
+    pub fn intents_of(&self, role: &str) -> BTreeSet<&str> {
+        let calls = self.quiescence.iter().filter_map(|trigger| match &trigger.action {
+            Action::NextRound { role: called, intent } | Action::Invoke { role: called, intent } => {
+                (called == role).then_some(intent)
+            }
+            Action::Close { .. } => None,
+        });
+        let own = self.roles.get(role).into_iter();
+        let own = own.flat_map(|role| role.fanout.then_some(&role.intent).into_iter().chain(&role.reacts));
+        own.chain(calls).map(String::as_str).collect()
     }
 
     /// The same format with another timeout for every intent, in seconds; the time that an

@@ -1,6 +1,6 @@
 //! What an agent is told at render time, behind the conversation.
 
-use crate::{Engine, RunningTurn};
+use crate::{Engine, Intent, RunningTurn};
 use party_core::{Framing, Reader, SeatSpec};
 use std::fmt::Write as _;
 
@@ -10,14 +10,21 @@ impl Engine {
         self.seat(turn.seat).map(|seat| Reader::agent(&seat.name))
     }
 
-    /// The intent's instruction for this turn, filled in; none where the intent has none.
+    /// The intent's instruction for this turn, filled in, and behind it which tool call was missed
+    /// where that is why the seat was called again; none where there is neither.
     pub fn framing(&self, turn: &RunningTurn) -> Option<Framing> {
         let format = self.format()?;
-        let instruction = format.intents.get(&turn.intent)?.instruction.trim_end();
-        let filled = instruction
+        let intent = format.intents.get(&turn.intent)?;
+        let mut filled = intent
+            .instruction
+            .trim_end()
             .replace("{rounds}", &format.rounds.to_string())
             .replace("{round}", &turn.round.to_string())
             .replace("{absent}", &self.absent_in_words(turn));
+        if turn.nudge > 0 {
+            let separator = if filled.is_empty() { "" } else { "\n\n" };
+            let _ = write!(filled, "{separator}{}", nudge(intent));
+        }
         (!filled.is_empty()).then(|| Framing::new(filled))
     }
 
@@ -33,4 +40,14 @@ impl Engine {
         }
         words
     }
+}
+
+/// What a seat is told that ended its turn without the call that its intent asks for.
+fn nudge(intent: &Intent) -> String {
+    let tools: Vec<String> = intent.required().iter().map(|tool| format!("`{tool}`")).collect();
+    let call = tools.join(" or ");
+    format!(
+        "You ended your turn without calling {call}. Call {call} before you end your turn; \
+         what you write without it is not passed on."
+    )
 }

@@ -26,18 +26,18 @@ mod check;
 mod engine;
 mod format;
 mod framing;
+mod intent;
 mod load;
 mod tools;
 mod validate;
 
 pub use check::{Bound, Member, check, check_budget, check_with};
 pub use engine::{
-    ANSWER_LIMIT, Bound as RuntimeBinding, ENGINE_BUILD, ENGINE_VERSION, Effect, Engine, Fixpoint,
+    ANSWER_LIMIT, Bound as RuntimeBinding, ENGINE_BUILD, ENGINE_VERSION, Effect, Engine, Fixpoint, Question,
     RunningTurn, ToolRecord,
 };
-pub use format::{
-    Action, Audience, Coalesce, Format, Intent, Priority, Release, Role, Seats, Shares, Trigger, When,
-};
+pub use format::{Action, Audience, Format, Release, Role, Seats, Shares, Trigger, When};
+pub use intent::{Coalesce, Intent, Priority, ToolChoice};
 pub use load::LoadError;
 pub use tools::{EngineTool, engine_tool, is_tool_name};
 pub use validate::FormatError;

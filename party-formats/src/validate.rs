@@ -1,6 +1,6 @@
 //! What can be wrong with a format.
 
-use crate::{Action, Audience, Format, Intent, Role, Trigger};
+use crate::{Action, Audience, Format, Intent, Role, ToolChoice, Trigger};
 use party_core::Usd;
 
 /// What is wrong with a format, or with a team for it.
@@ -42,6 +42,16 @@ pub enum FormatError {
         value: u64,
         /// What is expected, in words.
         expected: &'static str,
+    },
+    /// Two fields that cannot both hold.
+    #[error("format `{format}`: {place} {why}")]
+    Contradiction {
+        /// The format.
+        format: String,
+        /// The field.
+        place: String,
+        /// What it does not go with, in words that follow its name.
+        why: &'static str,
     },
     /// A loop of invocations that nothing ends.
     #[error("format `{format}`: no bound for {cycle}; set limits.reactions")]
@@ -121,7 +131,39 @@ impl Format {
             return Err(FormatError::ToolName { format, place, name: tool.clone() });
         }
         self.in_range(&format!("intents.{name}.shares"), intent.shares, 100, "1 to 100")?;
-        self.in_range(&format!("intents.{name}.timeoutSecs"), intent.timeout_secs, 86_400, "1 to 86400")
+        self.in_range(&format!("intents.{name}.timeoutSecs"), intent.timeout_secs, 86_400, "1 to 86400")?;
+        let idle = intent.idle_secs.unwrap_or(1);
+        self.in_range(&format!("intents.{name}.idleSecs"), idle, 86_400, "1 to 86400")?;
+        self.validate_tool_choice(name, intent)?;
+        let nameless = |tool: &String| tool.trim().is_empty() || tool.chars().any(char::is_control);
+        if intent.own_tools.iter().any(nameless) {
+            return Err(
+                self.contradiction(format!("intents.{name}.ownTools"), "holds what is no name of a tool")
+            );
+        }
+        Ok(())
+    }
+
+    fn validate_tool_choice(&self, name: &str, intent: &Intent) -> Result<(), FormatError> {
+        let place = format!("intents.{name}.toolChoice");
+        match &intent.tool_choice {
+            ToolChoice::Until(tool) if !intent.tools.contains(tool) => {
+                let known = intent.tools.iter().map(String::as_str).collect();
+                Err(self.undefined(format!("{place}.until"), "tool", tool, known))
+            }
+            ToolChoice::Until(tool) if !intent.offers(tool) => Err(self.contradiction(
+                format!("{place}.until"),
+                "names a tool of the host, which `mcp: false` does not offer",
+            )),
+            ToolChoice::Once if intent.offered().next().is_none() => {
+                Err(self.contradiction(place, "is `once`, and the intent offers no tools"))
+            }
+            ToolChoice::Auto | ToolChoice::None | ToolChoice::Once | ToolChoice::Until(_) => Ok(()),
+        }
+    }
+
+    fn contradiction(&self, place: String, why: &'static str) -> FormatError {
+        FormatError::Contradiction { format: self.name.clone(), place, why }
     }
 
     fn validate_trigger(&self, index: usize, trigger: &Trigger) -> Result<(), FormatError> {

@@ -167,6 +167,37 @@ fn a082_stop_interrupts_what_runs_keeps_what_was_said_and_closes_as_aborted() {
 }
 
 #[test]
+fn opinions_about_a_message_in_mid_council_are_judged_too() {
+    let mut sim = Sim::open(&Format::council(), &SEATS, None);
+    sim.post("Q?");
+    sim.say("A", "a1");
+    sim.say("B", "b1");
+    sim.post("And then?");
+    // The judge settles the first question while the others take up the second.
+    sim.say("J", "first settled");
+    sim.say("A", "a2");
+    sim.fail("B");
+    assert_eq!(sim.speaking(), ["J"]);
+    let absent = [Absence { seat: SeatId(1), reason: AbsenceReason::Failed }];
+    assert_eq!(sim.turn_of("J").absent, absent);
+    sim.say("J", "both settled");
+    assert_eq!(sim.engine.closed(), Some(CloseReason::Finished));
+    assert_eq!(sim.feed(), ["Q?", "a1", "b1", "And then?", "first settled", "a2", "both settled"]);
+}
+
+#[test]
+fn an_opinion_about_an_earlier_message_is_no_opinion_about_the_later_one() {
+    let mut sim = Sim::open(&Format::council().with_quorum(2).unwrap(), &SEATS, None);
+    sim.post("Q?");
+    sim.post("And then?");
+    sim.say("A", "a1");
+    sim.say("B", "b1");
+    sim.say("A", "a2");
+    sim.fail("B");
+    assert_eq!(sim.engine.closed(), Some(CloseReason::BelowQuorum));
+}
+
+#[test]
 fn close_waits_until_the_matter_is_settled() {
     let mut sim = Sim::open(&Format::council(), &SEATS, None);
     sim.post("Q?");

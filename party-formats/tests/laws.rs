@@ -5,7 +5,7 @@ mod common;
 
 use common::{Sim, usd};
 use party_core::*;
-use party_formats::{Coalesce, Engine, Format, Member, Release, Shares, check};
+use party_formats::{Coalesce, Engine, Format, Member, Release, Shares, ToolChoice, check};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -18,6 +18,12 @@ enum Act {
     Share(usize, u8),
     Post,
     Stop,
+    Ask(usize),
+    Withdraw(usize),
+    /// Answers the first of so many questions, or one that nobody asked.
+    Answer(usize, bool),
+    /// A command of a newer version.
+    Strange,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -27,6 +33,10 @@ fn act() -> impl Strategy<Value = Act> {
         2 => any::<usize>().prop_map(Act::LoseAttempt),
         4 => (any::<usize>(), 0..3u8).prop_map(|(who, text)| Act::Share(who, text)),
         1 => Just(Act::Post),
+        2 => any::<usize>().prop_map(Act::Ask),
+        1 => any::<usize>().prop_map(Act::Withdraw),
+        2 => (0..3usize, any::<bool>()).prop_map(|(which, allow)| Act::Answer(which, allow)),
+        1 => Just(Act::Strange),
     ]
 }
 
@@ -35,9 +45,15 @@ fn setup() -> impl Strategy<Value = (Format, Vec<String>, Option<BudgetTerms>)> 
     let coalesce = prop_oneof![Just(Coalesce::Keep), Just(Coalesce::Merge), Just(Coalesce::Replace)];
     let share = prop_oneof![Just(Shares::Final), Just(Shares::Tool), Just(Shares::Nothing)];
     let release = prop_oneof![Just(Release::Now), Just(Release::Barrier)];
-    let shape = (any::<bool>(), 1..5usize, 1..4u32);
+    let choice = prop_oneof![
+        Just(ToolChoice::Auto),
+        Just(ToolChoice::Once),
+        Just(ToolChoice::Until("share".into())),
+        Just(ToolChoice::None),
+    ];
+    let shape = (any::<bool>(), 1..5usize, 1..4u32, choice);
     (shape, budget, coalesce, share, release).prop_map(
-        |((council, size, rounds), cap, coalesce, share, release)| {
+        |((council, size, rounds, choice), cap, coalesce, share, release)| {
             let terms = cap.map(|cap| BudgetTerms { cap: usd(cap), per_turn: None });
             let (mut format, role) = if council {
                 (Format::council().with_rounds(rounds).unwrap(), "persona")
@@ -46,6 +62,10 @@ fn setup() -> impl Strategy<Value = (Format, Vec<String>, Option<BudgetTerms>)> 
             };
             for intent in format.intents.values_mut() {
                 intent.coalesce = coalesce;
+                if choice != ToolChoice::Auto {
+                    intent.tools = vec!["share".into()];
+                }
+                intent.tool_choice = choice.clone();
             }
             for role in format.roles.values_mut().filter(|role| role.reacts.is_some()) {
                 (role.share, role.release) = (share, release);
@@ -84,17 +104,30 @@ fn perform(sim: &mut Sim, act: &Act) {
         }
         Act::LoseAttempt(n) => {
             if let Some(name) = who(*n) {
-                let turn = sim.turn_of(&name);
-                let lost = AttemptEnded {
-                    turn: turn.turn,
-                    attempt: turn.attempt,
-                    outcome: Outcome::Lost,
-                    cost: Cost::Reported(Usd::ZERO),
-                    reason: None,
-                };
-                sim.commit(vec![NewRecord::new(Timestamp::default(), &lost.into())]);
+                sim.lose(&name);
             }
         }
+        Act::Ask(n) => {
+            if let Some(name) = who(*n) {
+                let request = format!("q{}", sim.log.len());
+                sim.ask_leave(&name, &request);
+            }
+        }
+        Act::Withdraw(n) => {
+            if let Some(name) = who(*n)
+                && let Some(question) = sim.turn_of(&name).questions.first()
+            {
+                sim.withdraw(&name, &question.request.clone());
+            }
+        }
+        Act::Answer(which, allow) => {
+            let nobody_s = (TurnId(Offset(3)), "q0".to_owned());
+            let open = sim.engine.questions().nth(*which).map(|(turn, asked)| (turn, asked.request.clone()));
+            let (turn, request) = open.unwrap_or(nobody_s);
+            let deny = Permission::Deny { why: "no".into() };
+            sim.answer(turn, &request, if *allow { Permission::Allow } else { deny });
+        }
+        Act::Strange => sim.command(Command::Unknown(json!({ "type": "teleport" }))),
         Act::Share(n, text) => {
             if let Some(name) = who(*n) {
                 let call = format!("c{}", sim.log.len());
@@ -104,12 +137,15 @@ fn perform(sim: &mut Sim, act: &Act) {
     }
 }
 
-/// Adversarial agents that always share and always answer, until nobody runs.
-fn run_to_rest(sim: &mut Sim) {
-    for _ in 0..2_000 {
+/// Adversarial agents that always answer, until nobody runs. They share in the turns that `shares`
+/// tells, over and over.
+fn run_to_rest(sim: &mut Sim, shares: &[bool]) {
+    for turn in 0..2_000 {
         let Some(name) = sim.speaking().first().cloned() else { return };
-        let call = format!("c{}", sim.log.len());
-        sim.call(&name, &call, "share", json!({ "text": "again" }));
+        if shares[turn % shares.len()] {
+            let call = format!("c{}", sim.log.len());
+            sim.call(&name, &call, "share", json!({ "text": "again" }));
+        }
         sim.say(&name, "so");
     }
     panic!("does not come to rest");
@@ -137,14 +173,20 @@ proptest! {
     }
 
     #[test]
-    fn a_session_ends_within_its_bound((format, seats, budget) in setup()) {
+    fn a_session_ends_within_its_bound(
+        (format, seats, budget) in setup(),
+        shares in proptest::collection::vec(any::<bool>(), 1..5),
+        acts in proptest::collection::vec(act(), 0..10),
+    ) {
         let members: Vec<Member> = seats.iter().map(|seat| seat.split_once(':').unwrap()).map(|(name, role)| Member::new(name, role)).collect();
         let bound = check(&format, &members).unwrap();
         let seats: Vec<&str> = seats.iter().map(String::as_str).collect();
         let mut sim = Sim::open(&format, &seats, budget);
         sim.post("Q?");
-        run_to_rest(&mut sim);
-        prop_assert!(sim.count("turnStarted") <= bound.invocations as usize);
+        acts.iter().for_each(|act| perform(&mut sim, act));
+        run_to_rest(&mut sim, &shares);
+        let messages = sim.log.iter().filter(|record| record.kind == "messagePosted").count();
+        prop_assert!(sim.count("turnStarted") <= bound.invocations as usize * messages);
         prop_assert!(sim.engine.closed().is_some() || sim.engine.is_quiescent());
     }
 
@@ -179,6 +221,8 @@ proptest! {
                 16..32 => record.class = RecordClass::Input,
                 32..40 => record.offset = Offset(0),
                 48..56 => record.v = 9,
+                56..64 => record.kind = "permissionAnswered".into(),
+                64..72 => record.kind = "permissionWithdrawn".into(),
                 40..48 => record.items.clear(),
                 _ => {}
             }

@@ -216,6 +216,9 @@ pub enum Steered {
 pub trait TurnControl: fmt::Debug + Send + Sync + 'static {
     /// Tells the agent something more. Safe to cancel; it may have been told then.
     ///
+    /// For a host that runs a harness by itself. A party never steers: what is said while a turn runs
+    /// waits for the next one, so that a turn answers what it was shown.
+    ///
     /// # Errors
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) unless
     /// [`Capabilities::steer`](crate::Capabilities::steer) is declared.

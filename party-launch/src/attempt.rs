@@ -1,22 +1,25 @@
 //! One attempt at a turn: opens the seat's runtime session, runs the turn, keeps its time, and
 //! hands everything to the driver. It ends with exactly one `Ended`.
 
+mod attend;
+mod calls;
+mod pulse;
+
+pub(crate) use calls::{CallCounts, Entered};
+
 use crate::{
     mcp::{Admission, McpServer},
     request::Request,
     seat::SeatRuntime,
     view::View,
 };
-use futures::StreamExt;
 use party_core::{Cost, Offset, Outcome, Sent, TurnId, Usage, Usd};
 use party_harness::{
-    Error, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest,
+    Answer, Error, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent,
+    TurnKey, TurnRequest,
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{Span, field::Empty};
 
@@ -29,13 +32,23 @@ pub(crate) struct Attempt {
     pub(crate) seen: Offset,
     pub(crate) continuation: Option<String>,
     pub(crate) tools: Vec<ToolSpec>,
+    pub(crate) tool_choice: ToolChoice,
+    pub(crate) own_tools: Vec<String>,
+    pub(crate) ask: bool,
     pub(crate) limit: Option<Usd>,
     pub(crate) timeout: Duration,
     pub(crate) grace: Duration,
+    /// How long the runtime may show no sign of life.
+    pub(crate) idle: Option<Duration>,
     pub(crate) alongside: Vec<TurnId>,
     pub(crate) mcp: Option<Arc<McpServer>>,
     pub(crate) port: Arc<dyn ToolPort>,
     pub(crate) interrupt: CancellationToken,
+    /// Answers to the runtime's questions.
+    pub(crate) answers: mpsc::Receiver<(RequestId, Answer)>,
+    pub(crate) calls: Entered,
+    /// What the runtime asks already, where it hands the turn over.
+    pub(crate) asked: Vec<RequestId>,
     pub(crate) requests: mpsc::Sender<Request>,
 }
 
@@ -47,7 +60,7 @@ impl Attempt {
             turn = %self.key.turn,
             attempt = self.key.attempt,
             seat = %self.seat.seat,
-            harness = %self.seat.harness.info().name,
+            harness = %self.seat.harness_name,
             gen_ai.operation.name = "invoke_agent",
             gen_ai.agent.name = %self.seat.name,
             gen_ai.conversation.id = %self.key.session,
@@ -58,8 +71,21 @@ impl Attempt {
         )
     }
 
-    pub(crate) async fn run(self) {
-        let end = tokio::select! {
+    /// Runs it from the start, or goes on with a turn that the runtime handed over.
+    pub(crate) async fn run(mut self, handed_over: Option<Turn>) {
+        let end = match handed_over {
+            Some(turn) => self.attend(turn).await,
+            None => self.run_from_the_start().await,
+        };
+        let span = Span::current();
+        span.record("gen_ai.usage.input_tokens", end.usage.input_tokens);
+        span.record("gen_ai.usage.output_tokens", end.usage.output_tokens);
+        span.record("outcome", tracing::field::debug(end.outcome));
+        self.tell(TurnEvent::Ended(end)).await;
+    }
+
+    async fn run_from_the_start(&mut self) -> TurnEnd {
+        tokio::select! {
             biased;
             () = self.interrupt.cancelled(), if self.interrupt.is_cancelled() => {
                 // Stopped before anything was sent.
@@ -71,12 +97,7 @@ impl Attempt {
                 Ok(Err(error)) => failed(&error),
                 Err(_) => ended(Outcome::TimedOut, "the runtime did not start in time"),
             },
-        };
-        let span = Span::current();
-        span.record("gen_ai.usage.input_tokens", end.usage.input_tokens);
-        span.record("gen_ai.usage.output_tokens", end.usage.output_tokens);
-        span.record("outcome", tracing::field::debug(end.outcome));
-        self.tell(TurnEvent::Ended(end)).await;
+        }
     }
 
     async fn begin(&self) -> Result<(Turn, Option<Admission>)> {
@@ -88,9 +109,9 @@ impl Attempt {
             full: Arc::new(self.view.clone()),
             continuation: self.continuation.clone(),
             tools: self.tools.clone(),
-            tool_choice: ToolChoice::Auto,
-            own_tools: Vec::new(),
-            ask: false,
+            tool_choice: self.tool_choice,
+            own_tools: self.own_tools.clone(),
+            ask: self.ask,
             mcp: admission.as_ref().map(Admission::endpoint),
             limit: self.limit,
             alongside: self.alongside.clone(),
@@ -105,57 +126,9 @@ impl Attempt {
         Some(server.admit(self.key, self.tools.clone(), Arc::clone(&self.port)))
     }
 
-    /// Passes the turn's events on until it ends, by itself or because it has to. Stops come before
-    /// events, so that a runtime that never pauses is stopped too.
-    async fn attend(&self, mut turn: Turn) -> TurnEnd {
-        let started = Instant::now();
-        let mut deadline = started + self.timeout;
-        let mut stopped = None;
-        loop {
-            tokio::select! {
-                biased;
-                () = self.interrupt.cancelled(), if stopped.is_none() => {
-                    stopped = Some(Outcome::Cancelled);
-                    deadline = Instant::now() + self.grace;
-                    let _ = turn.control.interrupt().await;
-                }
-                () = sleep_until(deadline) => match stopped {
-                    Some(outcome) => return ended(outcome, &overdue(outcome, self.timeout)),
-                    None => {
-                        stopped = Some(Outcome::TimedOut);
-                        deadline = Instant::now() + self.grace;
-                        let _ = turn.control.interrupt().await;
-                    }
-                },
-                event = turn.events.next() => match event {
-                    Some(TurnEvent::Ended(end)) => return self.judge(end, stopped),
-                    Some(event) => self.tell(event).await,
-                    None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
-                },
-            }
-        }
-    }
-
-    /// A turn that finishes within its grace counts; one that was cut short ends as what cut it.
-    fn judge(&self, mut end: TurnEnd, stopped: Option<Outcome>) -> TurnEnd {
-        if let Some(outcome) = stopped.filter(|_| end.outcome != Outcome::Completed) {
-            end.outcome = outcome;
-            end.text = None;
-            end.reason = Some(overdue(outcome, self.timeout));
-        }
-        end
-    }
-
     async fn tell(&self, event: TurnEvent) {
         // A driver that is gone has no use for it.
         let _ = self.requests.send(Request::Event { key: self.key, event }).await;
-    }
-}
-
-fn overdue(outcome: Outcome, timeout: Duration) -> String {
-    match outcome {
-        Outcome::TimedOut => format!("it took longer than {} s", timeout.as_secs()),
-        _ => "it was stopped".to_owned(),
     }
 }
 

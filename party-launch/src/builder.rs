@@ -2,7 +2,8 @@
 
 use crate::{
     Error, ErrorKind, HostTool, Party, Result, Seat, base_environment,
-    driver::{Driver, Parts, Status, recover},
+    capable::{Seated, check_capabilities},
+    driver::{Driver, Parts, Port, Status, recover},
     lease::Held,
     log::{Log, fold, message},
     mcp::McpServer,
@@ -12,7 +13,7 @@ use crate::{
 use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
 use party_formats::{Engine, Format};
-use party_harness::{Harness, ResumeToken, ToolDoor};
+use party_harness::{Harness, ResumeToken, ToolDoor, ToolPort, Turn, TurnKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -32,6 +33,8 @@ const REQUESTS: usize = 256;
 pub struct PartyBuilder {
     bus: Arc<dyn Bus>,
     pub(crate) harnesses: BTreeMap<String, Arc<dyn Harness>>,
+    /// A name that two harnesses were given.
+    ambiguous: Option<String>,
     folder: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     author: Author,
@@ -46,6 +49,7 @@ impl PartyBuilder {
         Self {
             bus,
             harnesses: BTreeMap::new(),
+            ambiguous: None,
             folder: None,
             environment: base_environment::<&str>(&[]),
             author: Author::human("you"),
@@ -59,8 +63,20 @@ impl PartyBuilder {
     /// Adds a harness under its own name. One that several parties share goes in as an `Arc`; the
     /// party closes its own runtime sessions, and leaves those of others alone.
     #[must_use]
-    pub fn harness(mut self, harness: impl Harness) -> Self {
-        self.harnesses.insert(harness.info().name.clone(), Arc::new(harness));
+    pub fn harness(self, harness: impl Harness) -> Self {
+        let name = harness.info().name.clone();
+        self.harness_as(name, harness)
+    }
+
+    /// Adds a harness under another name, such as a second one of the same kind. Seats ask for it by
+    /// this name, and a session is resumed with the names that it was started with. Two of one name
+    /// are an error at the start.
+    #[must_use]
+    pub fn harness_as(mut self, name: impl Into<String>, harness: impl Harness) -> Self {
+        let name = name.into();
+        if self.harnesses.insert(name.clone(), Arc::new(harness)).is_some() {
+            self.ambiguous = Some(name);
+        }
         self
     }
 
@@ -120,12 +136,14 @@ impl PartyBuilder {
     /// Starts a session with its first message. When this returns, both are stored.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Tool`] and [`ErrorKind::Harness`]
-    /// before anything is written; then [`ErrorKind::Bus`] and [`ErrorKind::Io`].
+    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`], [`ErrorKind::Tool`] and
+    /// [`ErrorKind::Harness`] before anything is written; then [`ErrorKind::Bus`] and
+    /// [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
         if question.trim().is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the first message is empty"));
         }
+        self.unambiguous()?;
         let session = SessionId::from_uuid(Uuid::now_v7());
         let tools = Toolbox::new(&self.tools)?;
         let genesis = self.genesis(session, &tools)?;
@@ -143,8 +161,9 @@ impl PartyBuilder {
     /// # Errors
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
     /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
-    /// runtime is not there, [`ErrorKind::Tool`] where a tool is missing that the session was started
-    /// with: nothing is written then;
+    /// runtime is not there, [`ErrorKind::Unsupported`] where one cannot hold what the format asks
+    /// for, [`ErrorKind::Tool`] where a tool is missing that the session was started with: nothing is
+    /// written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {
@@ -154,6 +173,7 @@ impl PartyBuilder {
                 "a session that is resumed keeps its format, seats and budget",
             ));
         }
+        self.unambiguous()?;
         let engine = fold(self.bus.as_ref(), session).await?;
         if engine.closed().is_some() {
             return Ok(Party::closed(self.bus, session, &engine));
@@ -162,6 +182,9 @@ impl PartyBuilder {
         tools.holds_all_of(&engine)?;
         let names = engine.seats().iter().map(|seat| seat.harness.clone()).collect();
         let mcp = self.ready(&names).await?;
+        let seats = engine.seats().iter();
+        let seats = seats.map(|seat| Seated { name: &seat.name, role: &seat.role, harness: &seat.harness });
+        engine.format().map_or(Ok(()), |format| check_capabilities(format, seats, &self.harnesses))?;
         let held = Held::acquire(&self.bus, session).await?;
         // The last driver may have written until its lease went over to us.
         let (engine, folded) = match fold(self.bus.as_ref(), session).await {
@@ -170,6 +193,12 @@ impl PartyBuilder {
         };
         let log = self.log(engine, &held);
         self.drive(log, held, (mcp, tools), folded).await
+    }
+
+    fn unambiguous(&self) -> Result<()> {
+        let Some(name) = &self.ambiguous else { return Ok(()) };
+        let context = format!("two harnesses are named `{name}`; add one under another name");
+        Err(Error::new(ErrorKind::Invalid, context))
     }
 
     /// Finds out whether all that a driver needs is there, and listens for tools, before anything is
@@ -214,18 +243,19 @@ impl PartyBuilder {
         (mcp, tools): (Option<Arc<McpServer>>, Toolbox),
         begun: Result<bool>,
     ) -> Result<Party> {
-        let seats = match begun {
-            Ok(resumed) => self.prepare(&mut log, resumed).await,
+        let requests = mpsc::channel(REQUESTS);
+        let port = Arc::new(Port::new(&requests.0));
+        let prepared = match begun {
+            Ok(resumed) => self.prepare(&mut log, resumed, &port).await,
             Err(error) => Err(error),
         };
-        let seats = match seats {
-            Ok(seats) => seats,
+        let (seats, handed_over) = match prepared {
+            Ok(prepared) => prepared,
             Err(error) => {
                 held.release().await;
                 return Err(error);
             }
         };
-        let requests = mpsc::channel(REQUESTS);
         let (status, drain) = (watch::Sender::new(Status::default()), CancellationToken::new());
         let handle = Party::running(
             Arc::clone(&self.bus),
@@ -235,17 +265,26 @@ impl PartyBuilder {
             status.subscribe(),
             drain.clone(),
         );
-        let driver = Driver::new(Parts { log, seats, mcp, tools, requests, status, drain });
+        let parts = Parts { log, seats, mcp, tools, port, handed_over, requests, status, drain };
+        let driver = Driver::new(parts);
         let span = tracing::info_span!("party", session = %handle.session());
         Ok(handle.driven_by(tokio::spawn(driver.run(held).instrument(span))))
     }
 
-    async fn prepare(&self, log: &mut Log, resumed: bool) -> Result<Vec<Arc<SeatRuntime>>> {
+    /// The seats' runtimes, and the turns of the last driver that they handed over.
+    async fn prepare(
+        &self,
+        log: &mut Log,
+        resumed: bool,
+        port: &Arc<Port>,
+    ) -> Result<(Vec<Arc<SeatRuntime>>, BTreeMap<TurnKey, Turn>)> {
         let seats = self.runtimes(log).await?;
-        if resumed {
-            recover(log, &seats, Owner::this_process().to_string()).await?;
+        if !resumed {
+            return Ok((seats, BTreeMap::new()));
         }
-        Ok(seats)
+        let port = Arc::clone(port) as Arc<dyn ToolPort>;
+        let handed_over = recover(log, &seats, &port, Owner::this_process().to_string()).await?;
+        Ok((seats, handed_over))
     }
 
     fn agents_folder(&self) -> Result<PathBuf> {
@@ -282,6 +321,7 @@ impl PartyBuilder {
                 name: spec.name.clone(),
                 prompt: prompt.first().map(|item| item.text()).unwrap_or_default(),
                 model: spec.model.clone(),
+                harness_name: spec.harness.clone(),
                 harness: Arc::clone(harness),
                 folder: folder.join(format!("{:02}", seat.0)),
                 env: self.environment.clone(),

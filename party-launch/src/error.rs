@@ -31,6 +31,8 @@ pub enum ErrorKind {
     NotFound,
     /// A host's tool cannot be offered, or one that the session was opened with was not given.
     Tool,
+    /// A runtime cannot hold what an intent of the format asks for.
+    Unsupported,
 }
 
 /// An error of a party: its kind, what it is about, and what caused it.

@@ -1,6 +1,11 @@
 //! How a session begins: the record that says what it is and who sits in it.
 
-use crate::{Error, ErrorKind, PartyBuilder, Result, log::now, tool::Toolbox};
+use crate::{
+    Error, ErrorKind, PartyBuilder, Result,
+    capable::{Seated, check_capabilities},
+    log::now,
+    tool::Toolbox,
+};
 use party_core::{Document, Item, NewRecord, Op, SeatSpec, SessionId, SessionOpened, ThreadId, ThreadKind};
 use party_formats::{ENGINE_VERSION, Format, Member, check_budget, check_with};
 use std::{collections::BTreeMap, sync::Arc};
@@ -76,6 +81,9 @@ impl PartyBuilder {
                 model: seat.model.clone(),
             });
         }
+        let seats = specs.iter();
+        let seats = seats.map(|seat| Seated { name: &seat.name, role: &seat.role, harness: &seat.harness });
+        check_capabilities(&format, seats, &self.harnesses)?;
         let opened = SessionOpened {
             min_engine: ENGINE_VERSION,
             format_name: format.name.clone(),

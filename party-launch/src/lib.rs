@@ -33,7 +33,7 @@
 //!
 //! ```
 //! use party_launch::{Party, Seat, Tool};
-//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Script, Scripted, Step}};
+//! use party_launch::{bus::MemoryBus, formats::Format, harness::scripted::{Call, Script, Scripted, Step}};
 //! use std::sync::Arc;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -49,7 +49,7 @@
 //!     Ok(format!("{} asks: 3 of {sku} are left", call.agent).into())
 //! });
 //! let calls = Step {
-//!     calls: vec![("stock".into(), serde_json::json!({ "sku": "A-7" }))],
+//!     calls: vec![Call { tool: "stock".into(), arguments: serde_json::json!({ "sku": "A-7" }) }],
 //!     ..Step::say(5, "Three.")
 //! };
 //! let party = Party::builder(Arc::new(MemoryBus::new()))
@@ -69,6 +69,9 @@
 //! [`harness::claude_code`] for runtimes, [`bus`] for stores (`SqliteBus` with `party-bus`'s feature
 //! `sqlite`), [`Transcript`] for what people read.
 //!
+//! A message reaches an agent with its next turn: a running one is never changed. Steering
+//! ([`harness::TurnControl::steer`]) is for a host that runs a harness by itself.
+//!
 //! # What happens when
 //! * The host is killed: [`PartyBuilder::resume`] goes on. What was acknowledged stays; an attempt
 //!   that was lost is made again, and a tool call it had made does not take effect twice.
@@ -76,10 +79,16 @@
 //!   [idempotent](HostTool::is_idempotent); else the agent is told that the outcome is unknown.
 //! * The host stops: [`Party::shutdown`], or dropping the handle, ends the running attempts and
 //!   leaves the session resumable.
+//! * The store is full or out of reach: what was to be written is held and tried again, so that no
+//!   turn is paid for twice; [`Party::failing`] tells. Nothing else happens meanwhile.
+//! * A runtime asks whether it may use a tool of its own: the question is on the log and among
+//!   [`formats::Engine::questions`], until somebody answers it ([`Party::answer`]) or its turn's
+//!   timeout has passed.
 //! * Somebody stops the party: [`Party::stop`] closes the session; what was said is kept.
 
 mod attempt;
 mod builder;
+mod capable;
 mod driver;
 mod environment;
 mod error;
@@ -89,6 +98,7 @@ mod lease;
 mod log;
 mod mcp;
 mod party;
+mod patience;
 mod persona;
 mod request;
 mod seat;

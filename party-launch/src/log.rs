@@ -1,6 +1,10 @@
 //! The driver's end of a session's log: speculative steps, committed as one batch each.
 
-use crate::{Error, ErrorKind, Result};
+use crate::{
+    Error, ErrorKind, Result,
+    driver::Status,
+    patience::{Hold, Patience},
+};
 use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Read, SessionQuery, Snapshot};
 use party_core::{
     Author, BatchId, Command, Commanded, Item, ItemId, MessagePosted, NewRecord, Offset, SessionId, Timestamp,
@@ -8,15 +12,14 @@ use party_core::{
 use party_formats::{ENGINE_BUILD, Engine};
 use std::{
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A snapshot is written with the first step this many records after the last one.
 const SNAPSHOT_EVERY: u64 = 256;
-
-/// How often a write that may succeed later is tried again before the driver gives up.
-const RETRIES: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -25,12 +28,18 @@ pub(crate) struct Log {
     author: Author,
     fencing_token: u64,
     snapshot_at: Offset,
+    hold: Option<Hold>,
 }
 
 impl Log {
     pub(crate) fn new(bus: Arc<dyn Bus>, engine: Engine, author: Author, fencing_token: u64) -> Self {
         let snapshot_at = engine.head();
-        Self { bus, engine, author, fencing_token, snapshot_at }
+        Self { bus, engine, author, fencing_token, snapshot_at, hold: None }
+    }
+
+    /// From now on, what the store does not take is held until it does, or until `drain`.
+    pub(crate) fn hold(&mut self, drain: CancellationToken, status: watch::Sender<Status>) {
+        self.hold = Some(Hold::new(drain, status));
     }
 
     pub(crate) const fn session(&self) -> SessionId {
@@ -76,9 +85,14 @@ impl Log {
 
     /// Applies what others wrote since.
     pub(crate) async fn catch_up(&mut self) -> Result<()> {
-        for record in self.bus.read_to_end(self.session(), self.engine.head(), Classes::ALL).await? {
-            self.engine.apply(&record);
-        }
+        let mut patience = Patience::new(self.hold.as_ref());
+        let records = loop {
+            match self.bus.read_to_end(self.session(), self.engine.head(), Classes::ALL).await {
+                Ok(records) => break records,
+                Err(error) => patience.wait(error).await?,
+            }
+        };
+        records.iter().for_each(|record| self.engine.apply(record));
         Ok(())
     }
 
@@ -90,17 +104,14 @@ impl Log {
 
     /// `false` where the head has moved. The batch id makes a retry after a lost answer safe.
     async fn write(&self, batch: Batch) -> Result<bool> {
-        let mut pause = Duration::from_millis(5);
-        for attempt in 1.. {
+        let mut patience = Patience::new(self.hold.as_ref());
+        loop {
             match self.bus.append(batch.clone()).await {
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == BusErrorKind::Conflict => return Ok(false),
-                Err(error) if error.is_retryable() && attempt < RETRIES => tokio::time::sleep(pause).await,
-                Err(error) => return Err(error.into()),
+                Err(error) => patience.wait(error).await?,
             }
-            pause *= 2;
         }
-        Err(Error::new(ErrorKind::Bus, "the store failed"))
     }
 
     fn snapshot_due(&self, engine: &Engine) -> Option<Snapshot> {

@@ -7,7 +7,7 @@ use crate::{
     request::Request,
 };
 use party_bus::{Bus, BusExt, Follow};
-use party_core::{Author, CloseReason, Command, NewRecord, Offset, SessionId, Usd};
+use party_core::{Author, CloseReason, Command, NewRecord, Offset, Permission, SessionId, TurnId, Usd};
 use party_formats::Engine;
 use std::sync::Arc;
 use tokio::{
@@ -67,6 +67,7 @@ impl Party {
             closed: engine.closed(),
             over: true,
             error: None,
+            failing: None,
             state: Some(Arc::new(engine.clone())),
         };
         let author = Author::System;
@@ -125,6 +126,19 @@ impl Party {
     /// [`ErrorKind::Closed`] where the session is over.
     pub async fn close(&self) -> Result<()> {
         self.input(command(Command::Close)).await
+    }
+
+    /// Answers what a running turn's runtime asks: one of [`Engine::questions`] of
+    /// [`state`](Self::state). When this returns, the answer is stored, and the runtime is told, also
+    /// after a crash, as long as the attempt that asked runs. Where the question is not open any more,
+    /// the log holds a `refused` record that says so. Not cancel-safe, like [`post`](Self::post).
+    ///
+    /// Where nobody answers, the turn ends with its timeout.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] where the session is over.
+    pub async fn answer(&self, turn: TurnId, request: impl Into<String>, answer: Permission) -> Result<()> {
+        self.input(command(Command::Answer { turn, request: request.into(), answer })).await
     }
 
     async fn input(&self, record: NewRecord) -> Result<()> {
@@ -197,6 +211,13 @@ impl Party {
     /// What the session has spent so far.
     pub fn spent(&self) -> Usd {
         self.status.borrow().spent
+    }
+
+    /// Why the store does not take what the driver has to write, while it does not: it is full or out of
+    /// reach. The driver holds what it has and tries again, until it is written, the party is shut down
+    /// or its lease is lost.
+    pub fn failing(&self) -> Option<String> {
+        self.status.borrow().failing.clone()
     }
 
     /// Ends the running attempts, lets the session go, and leaves it resumable. Returns when

@@ -20,6 +20,8 @@ pub(crate) struct SeatRuntime {
     pub(crate) name: String,
     pub(crate) prompt: String,
     pub(crate) model: Option<String>,
+    /// The name that the harness has in the party; no other instance has it.
+    pub(crate) harness_name: String,
     pub(crate) harness: Arc<dyn Harness>,
     /// The seat's own folder.
     pub(crate) folder: PathBuf,

@@ -114,6 +114,45 @@ async fn a201_killed_at_every_append_and_resumed_the_final_log_is_the_same() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_full_for_a_while_costs_no_turn_and_no_word() {
+    let (expected, appends) = undisturbed(2).await;
+    for append in 2..=appends {
+        let inner = Arc::new(MemoryBus::new());
+        let bus = Arc::new(FaultyBus::new(inner.clone(), Fault::full(append, 14)));
+        let party = council(bus.clone(), script(), 2).start("Ship?").await.unwrap();
+        assert_eq!(party.finished().await.unwrap(), CloseReason::Finished);
+        assert_eq!(party.failing(), None);
+        let session = party.session();
+        party.shutdown().await.unwrap();
+        let records = folded(inner.as_ref(), session).await;
+        assert_eq!(in_words(session, &records), expected, "full at append {append}");
+        assert!(!records.iter().any(|record| record.kind == "attemptEnded"), "full at append {append}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_holds_what_a_full_store_does_not_take_says_so_and_can_be_shut_down() {
+    let inner: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+    let bus = Arc::new(FaultyBus::new(Arc::clone(&inner), Fault::full(2, u64::MAX - 2)));
+    let party = council(bus.clone(), script(), 1).start("Ship?").await.unwrap();
+    while party.failing().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(party.failing().unwrap().starts_with("no space is left"));
+    let session = party.session();
+    let error = party.shutdown().await.unwrap_err();
+    assert_eq!((error.kind(), error.to_string().contains("no space is left")), (ErrorKind::Bus, true));
+    let party = common::builder(inner, script()).resume(session).await.unwrap();
+    assert_eq!(party.finished().await.unwrap(), CloseReason::Finished);
+    let error =
+        council(Arc::new(FaultyBus::new(Arc::new(MemoryBus::new()), Fault::full(1, 99))), script(), 1)
+            .start("Ship?")
+            .await
+            .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Bus, "a session that never began is not waited for");
+}
+
 #[tokio::test]
 async fn a072_personas_that_fail_hang_or_stay_silent_are_absent_and_the_rest_go_on() {
     let script = script()

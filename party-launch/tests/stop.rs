@@ -9,8 +9,8 @@ use party_launch::{
     },
     harness::{
         Answer, Capabilities, Close, Harness, HarnessInfo, Health, Probe, Recovery, RequestId, Result,
-        RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolPort, Turn, TurnControl, TurnEnd, TurnEvent,
-        TurnKey, TurnRequest, async_trait,
+        RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolDoor, ToolPort, Turn, TurnControl, TurnEnd,
+        TurnEvent, TurnKey, TurnRequest, async_trait,
     },
 };
 use std::{
@@ -20,6 +20,9 @@ use std::{
     },
     time::Duration,
 };
+
+/// A forum offers its agents a tool.
+const CAN: Capabilities = Capabilities { tools: ToolDoor::InProcess, ..Capabilities::TEXT_ONLY };
 
 /// Talks without end, and as fast as it is listened to, until it is interrupted.
 #[derive(Debug)]
@@ -112,7 +115,7 @@ async fn a_stop_that_another_process_wrote_ends_a_turn_that_streams_without_paus
     let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
     let folder = tempfile::tempdir().unwrap();
     let party = Party::builder(Arc::clone(&bus))
-        .harness(Chatterbox(HarnessInfo { name: "chat".into(), capabilities: Capabilities::TEXT_ONLY }))
+        .harness(Chatterbox(HarnessInfo { name: "chat".into(), capabilities: CAN }))
         .folder(folder.path())
         .seat(Seat::new("Ada", "participant"))
         .start("Hi")

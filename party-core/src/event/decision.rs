@@ -1,6 +1,6 @@
 //! Decisions: what follows, as the engine decided it once and for all.
 
-use crate::{Document, ItemId, Offset, SeatId, ThreadId, TurnId, Usd};
+use crate::{Document, ItemId, Offset, Permission, SeatId, ThreadId, TurnId, Usd};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -110,6 +110,15 @@ pub struct QueuedInvocation {
     /// against the format's limit of reactions.
     #[serde(default)]
     pub reaction: bool,
+    /// How often it was called again for ending without the tool call that its intent asks for; 0
+    /// where something new called it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nudge: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde calls")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Money is set aside for a role that speaks later, so that the others cannot spend it.
@@ -144,6 +153,9 @@ pub struct TurnStarted {
     /// Who did not speak so far, told to a role that sums up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<Absence>,
+    /// How often it was called again for ending without the tool call that its intent asks for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub nudge: u32,
 }
 
 /// A tool call is answered by the engine: it is one of the engine's own tools, or refused, or the same
@@ -166,6 +178,23 @@ pub struct ToolAnswered {
     /// Set where the same call was made before and its answer was lost: this is it once more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub repeated: bool,
+}
+
+/// A runtime's question is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct PermissionAnswered {
+    /// The command that answers it; its author is who decided.
+    pub input: Offset,
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt that asked.
+    pub attempt: u32,
+    /// The question.
+    pub request: String,
+    /// The answer.
+    pub answer: Permission,
 }
 
 /// Running turns are to be stopped.
@@ -192,6 +221,8 @@ pub enum AbsenceReason {
     Cancelled,
     /// The budget had no room for it.
     OverBudget,
+    /// It ended without the tool call that its intent asks for, however often it was told.
+    NoToolCall,
 }
 
 /// In words that fit behind a name: `took too long`.
@@ -203,6 +234,7 @@ impl fmt::Display for AbsenceReason {
             Self::TimedOut => "took too long",
             Self::Cancelled => "was stopped",
             Self::OverBudget => "no budget left",
+            Self::NoToolCall => "did not use its tool",
         })
     }
 }

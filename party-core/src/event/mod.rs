@@ -97,6 +97,10 @@ events! {
     ToolRan = "toolRan", Report;
     /// Report: nobody waits for a call's answer any more.
     ReplyLost = "replyLost", Report;
+    /// Report: a runtime asks whether it may use a tool of its own.
+    PermissionAsked = "permissionAsked", Report;
+    /// Report: a runtime no longer waits for an answer.
+    PermissionWithdrawn = "permissionWithdrawn", Report;
     /// Report: an attempt ended without ending its turn.
     AttemptEnded = "attemptEnded", Report;
     /// Report: a turn ended.
@@ -113,6 +117,8 @@ events! {
     TurnStarted = "turnStarted", Decision;
     /// Decision: a tool call is answered.
     ToolAnswered = "toolAnswered", Decision;
+    /// Decision: a runtime's question is answered; asks for the answer to be passed on.
+    PermissionAnswered = "permissionAnswered", Decision;
     /// Decision: running turns are to be stopped.
     Interrupted = "interrupted", Decision;
     /// Decision: nobody runs and nothing is pending.

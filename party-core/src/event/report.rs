@@ -77,6 +77,37 @@ pub struct ReplyLost {
     pub call: String,
 }
 
+/// A runtime asks whether it may use a tool of its own, and waits. The question is open until it is
+/// answered or withdrawn, or its attempt ends.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct PermissionAsked {
+    /// The turn whose runtime asks.
+    pub turn: TurnId,
+    /// The attempt at it, counted from 1.
+    pub attempt: u32,
+    /// The runtime's name of the question; with the attempt it names it.
+    pub request: String,
+    /// The tool's name.
+    pub tool: String,
+    /// What the tool is to be used with.
+    pub input: Value,
+}
+
+/// A runtime no longer waits for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "events are built by engines and drivers of other crates")]
+pub struct PermissionWithdrawn {
+    /// The turn.
+    pub turn: TurnId,
+    /// The attempt that asked.
+    pub attempt: u32,
+    /// The question.
+    pub request: String,
+}
+
 /// How a turn or an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -181,10 +212,11 @@ pub struct TurnEnded {
     pub usage: Usage,
     /// Cost of the last attempt.
     pub cost: Cost,
-    /// Why it ended so, in words, where it did not complete.
+    /// Why it ended so, in words, where it did not complete, or not do what its intent asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What kind of failure it was, where it failed.
+    /// What kind of failure it was, where it failed. A turn that completed without the tool call that
+    /// its intent asks for has [`Failure::NoToolCall`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// What the runtime was sent.

@@ -6,9 +6,9 @@ use super::{
 };
 use crate::{Action, Coalesce, Format, Release, Shares, check::MOST_SEATS};
 use party_core::{
-    AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, MessagePosted, Outcome,
-    Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, TurnEnded, TurnId, TurnStarted,
-    Usd, WIRE_VERSION,
+    AbsenceReason, AttemptEnded, BudgetReserved, Command, Delivered, Event, Item, ItemId, MessagePosted,
+    Outcome, Queued, QueuedInvocation, Quiesced, Record, RuntimeBound, SessionOpened, TurnEnded, TurnId,
+    TurnStarted, Usd, WIRE_VERSION,
 };
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ impl Engine {
                     record.items.iter().find(|brought| brought.id == item).map(|brought| brought.text());
                 Asked::Message { item, empty: text.is_none_or(|text| text.trim().is_empty()) }
             }
-            Ok(Event::Commanded(event)) => Asked::Command(event.command),
+            Ok(Event::Commanded(event)) => asked(event.command),
             Ok(_) => Asked::Nonsense(format!("`{}` is no input", record.kind)),
             Err(error) => Asked::Nonsense(error.to_string()),
         };
@@ -61,6 +61,9 @@ impl Engine {
             Event::ToolCalled(event) => self.tool_called(event),
             Event::ToolRan(event) => self.tool_ran(event),
             Event::ReplyLost(event) => self.reply_lost(&event),
+            Event::PermissionAsked(event) => self.permission_asked(event),
+            Event::PermissionWithdrawn(event) => self.permission_withdrawn(&event),
+            Event::PermissionAnswered(event) => self.permission_answered(event),
             Event::AttemptEnded(event) => self.attempt_ended(&event),
             Event::TurnEnded(event) => self.turn_ended(&event),
             Event::Delivered(event) => self.delivered(&event),
@@ -75,6 +78,7 @@ impl Engine {
                 self.closed = Some(event.reason);
                 self.running.clear();
                 self.queue.clear();
+                self.nudges.clear();
                 Ok(())
             }
             Event::LeaseTaken(_) => {
@@ -127,6 +131,8 @@ impl Engine {
         turn.spent = turn.spent.saturating_add(event.cost.amount().unwrap_or_default());
         self.purse.charge(event.turn, event.cost.amount());
         turn.attempt += 1;
+        // Whoever asked is gone; the next attempt asks for itself.
+        turn.questions.clear();
         Ok(())
     }
 
@@ -134,19 +140,23 @@ impl Engine {
         let turn = self.running.remove(&event.turn).ok_or(Impossible)?;
         self.purse.settle(event.turn, event.cost.amount());
         let (shares, release) = self.policy(turn.seat).ok_or(Impossible)?;
+        if self.lacks_call(&turn, event.outcome) {
+            self.call_missed(turn);
+            return Ok(());
+        }
         let said = event.item.filter(|_| event.outcome == Outcome::Completed);
         match (said, shares) {
             (Some(item), Shares::Final) => {
                 let share = Share { seat: turn.seat, turn: event.turn, item };
-                self.wave.speaks(turn.seat);
+                self.wave.speaks(turn.seat, turn.message);
                 match release {
                     Release::Now => self.wave.fresh.push(share),
                     Release::Barrier => self.wave.held.entry(turn.seat).or_default().push(share),
                 }
             }
             (_, Shares::Tool) if event.outcome == Outcome::Completed => {}
-            (Some(_), Shares::Nothing) => self.wave.speaks(turn.seat),
-            _ => self.wave.stays_silent(turn.seat, absence(event.outcome)),
+            (Some(_), Shares::Nothing) => self.wave.speaks(turn.seat, turn.message),
+            _ => self.wave.stays_silent(turn.seat, absence(event.outcome), turn.message),
         }
         Ok(())
     }
@@ -159,10 +169,11 @@ impl Engine {
     fn delivered(&mut self, event: &Delivered) -> Applied {
         let Some(seat) = event.by else { return self.message_delivered(event) };
         // A turn's final text made its seat speak when the turn ended; what a tool shares does so now.
+        let turn = event.turn.and_then(|turn| self.running.get_mut(&turn));
         if !self.wave.take_share(event.item) {
-            self.wave.speaks(seat);
+            self.wave.speaks(seat, turn.as_ref().and_then(|turn| turn.message));
         }
-        if let Some(turn) = event.turn.and_then(|turn| self.running.get_mut(&turn)) {
+        if let Some(turn) = turn {
             turn.shared.push(event.item);
         }
         Ok(())
@@ -175,15 +186,7 @@ impl Engine {
             return Err(Impossible);
         }
         self.inbox.pop_front();
-        self.wave.reactions.clear();
-        self.wave.message = Some(event.item);
-        if !self.wave.active {
-            self.wave.round = 1;
-            self.wave.fired.clear();
-            self.wave.spoken.clear();
-            self.wave.absent.clear();
-        }
-        self.wave.active = true;
+        self.wave.begin(event.item);
         Ok(())
     }
 
@@ -192,16 +195,19 @@ impl Engine {
     }
 
     fn enqueue(&mut self, invocation: QueuedInvocation) -> Applied {
-        let QueuedInvocation { seat, intent, because, reaction } = invocation;
+        let QueuedInvocation { seat, intent, because, reaction, nudge } = invocation;
         let format = self.format().filter(|_| self.seat(seat).is_some()).ok_or(Impossible)?;
         let coalesce = format.intents.get(&intent).ok_or(Impossible)?.coalesce;
+        if nudge > 0 {
+            self.take_nudge(seat, &intent, nudge)?;
+        }
         self.wave.active = true;
         let waiting = self.queue.iter_mut().find(|waiting| waiting.seat == seat && waiting.intent == intent);
         match (waiting, coalesce) {
             (Some(waiting), Coalesce::Merge) => waiting.because.extend(because),
-            (Some(waiting), Coalesce::Replace) => waiting.because = because,
+            (Some(waiting), Coalesce::Replace) => (waiting.because, waiting.nudge) = (because, nudge),
             (None, _) | (Some(_), Coalesce::Keep) => {
-                self.queue.push(Waiting { seat, intent, because });
+                self.queue.push(Waiting { seat, intent, because, nudge });
                 if reaction {
                     *self.wave.reactions.entry(seat).or_default() += 1;
                 }
@@ -221,7 +227,9 @@ impl Engine {
 
     fn turn_started(&mut self, turn: TurnId, event: TurnStarted) -> Applied {
         let role = self.seat(event.seat).ok_or(Impossible)?.role.clone();
-        let waiting = |waiting: &Waiting| waiting.seat == event.seat && waiting.intent == event.intent;
+        let waiting = |waiting: &Waiting| {
+            (waiting.seat, &waiting.intent, waiting.nudge) == (event.seat, &event.intent, event.nudge)
+        };
         let place = self.queue.iter().position(waiting).ok_or(Impossible)?;
         let busy = self.running.values().any(|running| running.seat == event.seat);
         let affordable = match (event.reserve, self.cap()) {
@@ -236,16 +244,17 @@ impl Engine {
         if let Some(reserve) = event.reserve {
             self.purse.reserve(turn, &role, reserve);
         }
-        self.running.insert(turn, RunningTurn::begin(turn, event));
+        self.running.insert(turn, RunningTurn::begin(turn, event, self.wave.message));
         Ok(())
     }
 
     fn interrupted(&mut self, turns: &[TurnId]) -> Applied {
-        let stops = |input: &Input| input.what == Asked::Command(Command::Stop);
+        let stops = |input: &Input| input.what == Asked::Stop;
         let at = self.inbox.iter().position(stops).ok_or(Impossible)?;
         self.inbox.remove(at);
         self.stopping = true;
         self.queue.clear();
+        self.nudges.clear();
         for turn in turns {
             self.running.get_mut(turn).ok_or(Impossible)?.interrupted = true;
         }
@@ -260,10 +269,10 @@ impl Engine {
                 self.wave.round += 1;
             }
         }
-        for absence in event.absent.iter().filter(|absence| absence.reason == AbsenceReason::OverBudget) {
-            self.wave.stays_silent(absence.seat, absence.reason);
+        // What waited at rest waited for money.
+        for waiting in std::mem::take(&mut self.queue) {
+            self.wave.stays_silent(waiting.seat, AbsenceReason::OverBudget, self.wave.message);
         }
-        self.queue.clear();
         self.wave.number += 1;
         self.wave.active = false;
         self.wave.spoke.clear();
@@ -287,12 +296,15 @@ impl Engine {
 }
 
 impl RunningTurn {
-    fn begin(turn: TurnId, event: TurnStarted) -> Self {
-        let TurnStarted { seat, intent, round, visible_up_to, reserve, absent, .. } = event;
+    fn begin(turn: TurnId, event: TurnStarted, message: Option<ItemId>) -> Self {
+        let TurnStarted { seat, intent, because, round, visible_up_to, reserve, absent, nudge } = event;
         Self {
             turn,
             seat,
             intent,
+            because,
+            nudge,
+            message,
             round,
             visible_up_to,
             reserve,
@@ -300,8 +312,21 @@ impl RunningTurn {
             attempt: 1,
             interrupted: false,
             calls: Vec::new(),
+            questions: Vec::new(),
             spent: Usd::ZERO,
             shared: Vec::new(),
+        }
+    }
+}
+
+fn asked(command: Command) -> Asked {
+    match command {
+        Command::Stop => Asked::Stop,
+        Command::Close => Asked::Close,
+        Command::Answer { turn, request, answer } => Asked::Answer { turn, request, answer },
+        Command::Unknown(command) => {
+            let name: String = command["type"].as_str().unwrap_or_default().chars().take(80).collect();
+            Asked::Nonsense(format!("the command `{name}` is not known"))
         }
     }
 }

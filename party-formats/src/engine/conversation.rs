@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Audience, Coalesce};
 use party_core::{
-    BudgetReserved, CloseReason, Command, Delivered, How, Interrupted, Item, ItemId, NewRecord, Op, Queued,
+    BudgetReserved, CloseReason, Delivered, How, Interrupted, Item, ItemId, NewRecord, Op, Queued,
     QueuedInvocation, Refused, SeatId, ThreadId, Usd,
 };
 
@@ -19,10 +19,11 @@ impl Engine {
             Asked::Nonsense(why) => refuse(why),
             Asked::Message { empty: true, .. } => refuse("the message is empty"),
             Asked::Message { item, empty: false } => self.deliver_message(opened, *item),
-            Asked::Command(Command::Close) if self.running.is_empty() && !self.wave.active => {
+            Asked::Close if self.running.is_empty() && !self.wave.active => {
                 vec![self.close(CloseReason::Closed)]
             }
-            Asked::Command(Command::Close | Command::Stop) => Vec::new(),
+            // A stop and an answer are acted on wherever they stand, by rules of their own.
+            Asked::Close | Asked::Stop | Asked::Answer { .. } => Vec::new(),
         }
     }
 
@@ -59,7 +60,7 @@ impl Engine {
 
     /// A stop is acted on before anything that waits in front of it.
     pub(super) fn stop_turns(&self, _: &Opened) -> Vec<NewRecord> {
-        if self.inbox.iter().any(|input| input.what == Asked::Command(Command::Stop)) {
+        if self.inbox.iter().any(|input| input.what == Asked::Stop) {
             return vec![self.record(Interrupted { turns: self.running.keys().copied().collect() })];
         }
         if self.stopping && self.running.is_empty() {
@@ -121,7 +122,7 @@ impl Engine {
 }
 
 pub(super) fn invocation(seat: SeatId, intent: &str, item: ItemId, reaction: bool) -> QueuedInvocation {
-    QueuedInvocation { seat, intent: intent.to_owned(), because: vec![item], reaction }
+    QueuedInvocation { seat, intent: intent.to_owned(), because: vec![item], reaction, nudge: 0 }
 }
 
 /// The private threads of an audience in roster order, without the speaker's own.

@@ -1,10 +1,10 @@
 //! What decisions ask of the outside.
 
-use super::Engine;
-use party_core::TurnId;
+use super::{Engine, RunningTurn};
+use party_core::{Permission, TurnId};
 
 /// Outside work that a record asked for and no record has reported.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a driver must do every effect: a forgotten arm must not compile"
@@ -32,6 +32,18 @@ pub enum Effect {
         /// The turn.
         turn: TurnId,
     },
+    /// Pass an answer on to the runtime that asked. It stays until the attempt has ended: a runtime
+    /// that is handed over after a crash is told again, which does nothing where it knows already.
+    Answer {
+        /// The turn.
+        turn: TurnId,
+        /// The attempt that asked.
+        attempt: u32,
+        /// The runtime's name of the question.
+        request: String,
+        /// The answer.
+        answer: Permission,
+    },
 }
 
 impl Engine {
@@ -47,6 +59,16 @@ impl Engine {
         effects.extend(ready.map(|turn| Effect::Run { turn: turn.turn, attempt: turn.attempt }));
         let stops = self.running.values().filter(|turn| turn.interrupted);
         effects.extend(stops.map(|turn| Effect::Interrupt { turn: turn.turn }));
+        effects.extend(self.running.values().flat_map(RunningTurn::answers));
         effects
+    }
+}
+
+impl RunningTurn {
+    fn answers(&self) -> impl Iterator<Item = Effect> {
+        self.questions.iter().filter_map(|question| {
+            let (request, answer) = (question.request.clone(), question.answer.clone()?);
+            Some(Effect::Answer { turn: self.turn, attempt: self.attempt, request, answer })
+        })
     }
 }

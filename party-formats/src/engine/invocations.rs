@@ -36,6 +36,7 @@ impl Engine {
             round: self.wave.round,
             reserve: opened.budget.map(|_| opened.per_turn),
             absent,
+            nudge: waiting.nudge,
         })
     }
 

@@ -6,13 +6,15 @@ mod canonical;
 mod conversation;
 mod effect;
 mod invocations;
+mod nudges;
+mod permissions;
 mod purse;
 mod quiescence;
 mod state;
 mod tool_calls;
 
 pub use effect::Effect;
-pub use state::{Bound, RunningTurn, ToolRecord};
+pub use state::{Bound, Question, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
@@ -48,6 +50,8 @@ pub struct Engine {
     inbox: VecDeque<Input>,
     stopping: bool,
     queue: Vec<Waiting>,
+    /// Seats that are to be called again.
+    nudges: Vec<Waiting>,
     running: BTreeMap<TurnId, RunningTurn>,
     wave: Wave,
     purse: purse::Purse,
@@ -78,6 +82,7 @@ impl Engine {
             inbox: VecDeque::new(),
             stopping: false,
             queue: Vec::new(),
+            nudges: Vec::new(),
             running: BTreeMap::new(),
             wave: Wave::default(),
             purse: purse::Purse::default(),
@@ -119,7 +124,8 @@ impl Engine {
 
     /// Whether nothing runs, waits, or follows.
     pub fn is_quiescent(&self) -> bool {
-        self.running.is_empty() && self.queue.is_empty() && self.inbox.is_empty() && !self.wave.active
+        let nobody_waits = self.queue.is_empty() && self.nudges.is_empty() && self.inbox.is_empty();
+        self.running.is_empty() && nobody_waits && !self.wave.active
     }
 
     /// The format, once the session is open.
@@ -192,7 +198,9 @@ impl Engine {
         };
         let rules = [
             Self::answer_tool_call,
+            Self::answer_question,
             Self::stop_turns,
+            Self::call_again,
             Self::deliver_share,
             Self::take_input,
             Self::start_turn,
@@ -216,7 +224,7 @@ impl Engine {
         while !next.is_empty() {
             for mut record in next {
                 record.at = record.at.max(at);
-                engine.apply(&record.clone().placed(engine.session, engine.head.plus(1), None));
+                engine.follow(std::slice::from_ref(&record));
                 settled.push(record);
             }
             next = engine.decide();
@@ -225,6 +233,13 @@ impl Engine {
             }
         }
         Fixpoint { records: settled, engine }
+    }
+
+    /// Applies decisions at the next offsets.
+    fn follow(&mut self, records: &[NewRecord]) {
+        for record in records {
+            self.apply(&record.clone().placed(self.session, self.head.plus(1), None));
+        }
     }
 
     fn close(&self, reason: CloseReason) -> NewRecord {

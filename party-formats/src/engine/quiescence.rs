@@ -24,8 +24,13 @@ impl Engine {
             absent: absences(&silent),
             trigger: trigger.map(|(index, _)| index),
         })];
+        // What a share calls for depends on what those in front of it have called for.
+        let mut after = self.clone();
+        after.follow(&records);
         for share in self.wave.held.values().flatten() {
-            records.extend(self.deliver(opened, share, None));
+            let delivered = after.deliver(opened, share, None);
+            after.follow(&delivered);
+            records.extend(delivered);
         }
         records.extend(trigger.and_then(|(_, trigger)| self.fire(opened, trigger)));
         records
@@ -50,7 +55,7 @@ impl Engine {
     }
 
     fn holds(&self, opened: &Opened, when: &When) -> bool {
-        let spoke = |role: &String| opened.seats_of(role).any(|seat| self.wave.spoken.contains(&seat));
+        let spoke = |role: &String| opened.seats_of(role).any(|seat| self.wave.spoken.contains_key(&seat));
         when.quorum.is_none_or(|wanted| wanted == self.has_quorum(opened))
             && when.spoke.as_ref().is_none_or(spoke)
             && when.silent.as_ref().is_none_or(|role| !spoke(role))
@@ -60,7 +65,7 @@ impl Engine {
         let called = opened
             .seats()
             .filter(|(_, seat)| opened.format.roles.get(&seat.role).is_some_and(|role| role.fanout));
-        let spoke = called.filter(|(id, _)| self.wave.spoken.contains(id)).count();
+        let spoke = called.filter(|(id, _)| self.wave.spoken.contains_key(id)).count();
         spoke >= opened.format.quorum as usize
     }
 

@@ -2,8 +2,8 @@
 
 use crate::Format;
 use party_core::{
-    Absence, AbsenceReason, BudgetTerms, Command, HostToolTerms, ItemId, Offset, SeatId, SeatSpec, ThreadId,
-    TurnId, Usd,
+    Absence, AbsenceReason, BudgetTerms, HostToolTerms, ItemId, Offset, Permission, SeatId, SeatSpec,
+    ThreadId, TurnId, Usd,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,7 +48,13 @@ pub(super) enum Asked {
         item: ItemId,
         empty: bool,
     },
-    Command(Command),
+    Stop,
+    Close,
+    Answer {
+        turn: TurnId,
+        request: String,
+        answer: Permission,
+    },
     /// It cannot be acted on, for this reason.
     Nonsense(String),
 }
@@ -59,6 +65,8 @@ pub(super) struct Waiting {
     pub(super) seat: SeatId,
     pub(super) intent: String,
     pub(super) because: Vec<ItemId>,
+    /// How often the seat was called again for this.
+    pub(super) nudge: u32,
 }
 
 /// The runtime session that a seat was last bound to.
@@ -81,6 +89,12 @@ pub struct RunningTurn {
     pub seat: SeatId,
     /// Under which intent.
     pub intent: String,
+    /// The items that called for it, oldest first.
+    pub because: Vec<ItemId>,
+    /// How often the seat was called again for ending without the tool call that its intent asks for.
+    pub nudge: u32,
+    /// The human's message that it belongs to.
+    pub(super) message: Option<ItemId>,
     /// The round, counted from 1.
     pub round: u32,
     /// The agent sees its thread up to this record.
@@ -95,6 +109,8 @@ pub struct RunningTurn {
     pub interrupted: bool,
     /// Its tool calls, oldest first. Shared, since every step of a driver begins with a copy of the state.
     pub calls: Vec<Arc<ToolRecord>>,
+    /// What its runtime asks and has asked in this attempt, oldest first.
+    pub questions: Vec<Arc<Question>>,
     /// What its ended attempts cost, as far as known.
     pub(super) spent: Usd,
     /// What it shared through a tool, oldest first.
@@ -127,6 +143,20 @@ pub struct ToolRecord {
     pub(super) orphaned: bool,
 }
 
+/// Whether a runtime may use a tool of its own; it waits for the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Question {
+    /// The runtime's name of it.
+    pub request: String,
+    /// The tool.
+    pub tool: String,
+    /// What the tool is to be used with.
+    pub input: Value,
+    /// The answer, once somebody gave one.
+    pub answer: Option<Permission>,
+}
+
 /// An item that a turn shares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Share {
@@ -150,8 +180,8 @@ pub(super) struct Wave {
     pub(super) spoke: BTreeSet<SeatId>,
     /// Who was called in this wave and did not speak.
     pub(super) silent: BTreeMap<SeatId, AbsenceReason>,
-    /// Who spoke since the message.
-    pub(super) spoken: BTreeSet<SeatId>,
+    /// Who spoke about the message, and in which wave last.
+    pub(super) spoken: BTreeMap<SeatId, u32>,
     /// Whose last turn since the message brought nothing.
     pub(super) absent: BTreeMap<SeatId, AbsenceReason>,
     /// How often each trigger fired since the message.
@@ -165,11 +195,27 @@ pub(super) struct Wave {
 }
 
 impl Wave {
-    pub(super) fn speaks(&mut self, seat: SeatId) {
+    /// A message begins a matter of its own: rounds, triggers and who spoke are counted from it, also
+    /// where the matter before is not at rest.
+    pub(super) fn begin(&mut self, message: ItemId) {
+        self.message = Some(message);
+        self.round = 1;
+        self.fired.clear();
+        self.spoken.clear();
+        self.absent.clear();
+        self.reactions.clear();
+        self.active = true;
+    }
+
+    /// A seat spoke in a turn about this message; where a newer one came since, it has yet to speak
+    /// about that.
+    pub(super) fn speaks(&mut self, seat: SeatId, about: Option<ItemId>) {
         self.spoke.insert(seat);
-        self.spoken.insert(seat);
         self.silent.remove(&seat);
-        self.absent.remove(&seat);
+        if about == self.message {
+            self.spoken.insert(seat, self.number);
+            self.absent.remove(&seat);
+        }
     }
 
     /// Whether `item` was a share that waited to be delivered; it waits no more.
@@ -185,9 +231,12 @@ impl Wave {
         found
     }
 
-    pub(super) fn stays_silent(&mut self, seat: SeatId, reason: AbsenceReason) {
+    /// A seat brought nothing in a turn about this message.
+    pub(super) fn stays_silent(&mut self, seat: SeatId, reason: AbsenceReason, about: Option<ItemId>) {
         if !self.spoke.contains(&seat) {
             self.silent.insert(seat, reason);
+        }
+        if about == self.message && self.spoken.get(&seat) != Some(&self.number) {
             self.absent.insert(seat, reason);
         }
     }

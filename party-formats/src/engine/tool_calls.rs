@@ -58,7 +58,7 @@ impl Engine {
         if let Some(earlier) = call.again.and_then(|place| turn.calls.get(place)) {
             return earlier.answer.as_ref().map_or(Due::Wait, Due::Repeat);
         }
-        if !self.intent(turn).is_some_and(|intent| intent.tools.contains(&call.tool)) {
+        if !self.intent(turn).is_some_and(|intent| intent.offers(&call.tool)) {
             return Due::Refuse(format!("the tool `{}` is not offered in this turn", call.tool));
         }
         if let Some(tool) = engine_tool(&call.tool) {

@@ -91,7 +91,7 @@ impl Sim {
         effects
             .filter_map(|effect| match effect {
                 Effect::Run { turn, .. } => self.engine.turn(turn).cloned(),
-                Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
+                Effect::RunTool { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => None,
             })
             .collect()
     }
@@ -151,6 +151,53 @@ impl Sim {
         self.end(name, Outcome::Failed, None, Cost::Reported(Usd::ZERO));
     }
 
+    /// The seat's runtime asks whether it may use `Bash`.
+    pub(crate) fn ask_leave(&mut self, name: &str, request: &str) -> TurnId {
+        let turn = self.turn_of(name);
+        let event = PermissionAsked {
+            turn: turn.turn,
+            attempt: turn.attempt,
+            request: request.to_owned(),
+            tool: "Bash".to_owned(),
+            input: serde_json::json!({ "command": "ls" }),
+        };
+        self.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
+        turn.turn
+    }
+
+    pub(crate) fn withdraw(&mut self, name: &str, request: &str) {
+        let turn = self.turn_of(name);
+        let event =
+            PermissionWithdrawn { turn: turn.turn, attempt: turn.attempt, request: request.to_owned() };
+        self.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
+    }
+
+    pub(crate) fn answer(&mut self, turn: TurnId, request: &str, answer: Permission) {
+        self.command(Command::Answer { turn, request: request.to_owned(), answer });
+    }
+
+    /// The attempt is lost; the turn goes on with another.
+    pub(crate) fn lose(&mut self, name: &str) {
+        let turn = self.turn_of(name);
+        let lost = AttemptEnded {
+            turn: turn.turn,
+            attempt: turn.attempt,
+            outcome: Outcome::Lost,
+            cost: Cost::Reported(Usd::ZERO),
+            reason: None,
+        };
+        self.commit(vec![NewRecord::new(Timestamp::default(), &lost.into())]);
+    }
+
+    /// Why the last input that was refused was.
+    pub(crate) fn refused(&self) -> String {
+        let refused = self.log.iter().rev().find_map(|record| match record.event().unwrap() {
+            Event::Refused(refused) => Some(refused.why),
+            _ => None,
+        });
+        refused.unwrap_or_else(|| panic!("nothing was refused"))
+    }
+
     pub(crate) fn call(
         &mut self,
         name: &str,
@@ -187,7 +234,7 @@ impl Sim {
         effects
             .filter_map(|effect| match effect {
                 Effect::RunTool { turn, attempt, call } => Some((turn, attempt, call)),
-                Effect::Run { .. } | Effect::Interrupt { .. } => None,
+                Effect::Run { .. } | Effect::Interrupt { .. } | Effect::Answer { .. } => None,
             })
             .collect()
     }

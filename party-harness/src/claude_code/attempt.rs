@@ -62,6 +62,11 @@ impl Attempt {
         }
     }
 
+    /// Whether nothing was launched for the turn before.
+    pub(super) const fn is_first(&self) -> bool {
+        self.launches == 1
+    }
+
     fn fresh(&self, spec: &RuntimeSpec, launches: u32) -> Self {
         let n = self.n + 1;
         Self { start: Start::Fresh(session_id(spec, n)), n, carried: Usd::ZERO, say: Say::Full, launches }

@@ -55,6 +55,11 @@ impl Trace {
         self
     }
 
+    /// The last launch serves another turn, in the runtime session `n`.
+    pub(super) fn serving(self, key: TurnKey, n: u32) -> Self {
+        Self { key: Some(key), n, ..self }
+    }
+
     /// Ends whatever an earlier process of the host left running for the seat. Gives the seat's trace,
     /// which is made where there is none of this boot, and whether it was there.
     pub(super) fn open(spec: &RuntimeSpec) -> Result<(Self, bool)> {

@@ -1,6 +1,6 @@
 //! Names that are derived, so that a crash loses none of them.
 
-use crate::{ResumeToken, RuntimeSpec, process::machine::host};
+use crate::{ResumeToken, RuntimeSpec, TurnKey, process::machine::host};
 use party_core::{TurnId, Usd};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -79,6 +79,12 @@ fn definition(spec: &RuntimeSpec) -> [u8; 16] {
 /// The id of the message that a turn sends, the same in each of its attempts.
 pub(super) fn message_id(spec: &RuntimeSpec, turn: TurnId) -> String {
     derive(b"message", spec, &turn.0.0.to_be_bytes())
+}
+
+/// The id of a further message of an attempt, its number `n`.
+pub(super) fn further_id(spec: &RuntimeSpec, key: TurnKey, n: u32) -> String {
+    let parts = [&key.turn.0.0.to_be_bytes()[..], &key.attempt.to_be_bytes(), &n.to_be_bytes()];
+    derive(b"further", spec, &parts.concat())
 }
 
 /// A session's id as a file's name. The runtime chose it, so it may hold anything.

@@ -1,6 +1,9 @@
 //! One launch of the CLI as a value: arguments, environment, message, and the files it reads.
 
-use super::{identity, tools};
+use super::{
+    identity,
+    tools::{self, Offer},
+};
 use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
 use party_core::Usd;
 use serde_json::{Value, json};
@@ -85,64 +88,76 @@ impl LaunchPlan {
         start: &Start,
         message: &Message,
     ) -> Result<Self> {
-        tools::check(request)?;
-        let plan = Self {
+        Self {
             program,
             args: arguments(spec, request, start)?,
             env: environment(spec),
             cwd: spec.cwd.clone(),
             stdin: stdin_line(message),
             files: files(spec, request)?,
-        };
-        match plan.args.iter().find(|argument| argument.len() >= ARGUMENT_LIMIT) {
+        }
+        .checked(spec)
+    }
+
+    /// The plan, if the system takes its arguments.
+    pub(super) fn checked(self, spec: &RuntimeSpec) -> Result<Self> {
+        match self.args.iter().find(|argument| argument.len() >= ARGUMENT_LIMIT) {
             Some(long) => Err(invalid(format!(
                 "the agent `{}` needs an argument of {} bytes, but claude takes at most {ARGUMENT_LIMIT}",
                 spec.agent,
                 long.len()
             ))),
-            None => Ok(plan),
+            None => Ok(self),
         }
     }
 }
 
 fn arguments(spec: &RuntimeSpec, request: &TurnRequest, start: &Start) -> Result<Vec<String>> {
+    let mut args = common_arguments(spec, &tools::offer(request)?)?;
+    if tools::endpoint(request)?.is_some() {
+        args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
+    }
+    if let Some(limit) = request.limit {
+        args.push(format!("--max-budget-usd={}", dollars(limit)?));
+    }
+    args.push(start_argument(start));
+    Ok(args)
+}
+
+/// The arguments that both transports start the CLI with.
+pub(super) fn common_arguments(spec: &RuntimeSpec, offer: &Offer) -> Result<Vec<String>> {
     let name = identity::agent_name(spec);
     let mut args: Vec<String> = ["-p", "--output-format=stream-json", "--verbose", "--setting-sources=user"]
         .map(str::to_owned)
         .to_vec();
     args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
     // Without it all built-in tools are offered: files, shells, and messages past the host.
-    args.push(format!("--tools={}", request.own_tools.join(",")));
+    args.push(format!("--tools={}", offer.own.join(",")));
     args.push(format!("--settings={}", text(settings_path(spec))?));
-    args.push(format!("--agents={}", json!({ &name: definition(spec, request) })));
+    args.push(format!("--agents={}", json!({ &name: definition(spec, offer) })));
     args.push(format!("--agent={name}"));
-    if tools::endpoint(request)?.is_some() {
-        args.push(format!("--mcp-config={}", text(mcp_path(spec))?));
-    }
-    if let Some(model) = &spec.model {
-        args.push(format!("--model={model}"));
-    }
-    if let Some(limit) = request.limit {
-        args.push(format!("--max-budget-usd={}", dollars(limit)?));
-    }
-    args.push(match start {
+    args.extend(spec.model.iter().map(|model| format!("--model={model}")));
+    Ok(args)
+}
+
+pub(super) fn start_argument(start: &Start) -> String {
+    match start {
         Start::Fresh(id) => format!("--session-id={id}"),
         Start::Resume(id) => format!("--resume={id}"),
-    });
-    Ok(args)
+    }
 }
 
 /// The agent's own definition, inline: a file of the working folder is not found with
 /// `--setting-sources user`. Its `tools` keep a server's other tools away.
-fn definition(spec: &RuntimeSpec, request: &TurnRequest) -> Value {
+fn definition(spec: &RuntimeSpec, offer: &Offer) -> Value {
     json!({
         "description": "A seat of a party.",
         "prompt": spec.system_prompt,
-        "tools": tools::names(request),
+        "tools": offer.all(),
     })
 }
 
-fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
+pub(super) fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
     let mut env = spec.env.clone();
     env.extend(EXTRA_ENV.map(|(name, value, _)| (name.to_owned(), value.to_owned())));
     let (name, value) = marker(spec);
@@ -168,9 +183,18 @@ fn mcp_path(spec: &RuntimeSpec) -> PathBuf {
     spec.folder.join("claude-mcp.json")
 }
 
+/// The file that allows what is offered. Whoever is asked is asked for everything, also for what the
+/// CLI by itself, or the user's own settings, would allow: a rule to ask goes before one to allow.
+pub(super) fn settings_file(spec: &RuntimeSpec, offer: &Offer) -> (PathBuf, Vec<u8>) {
+    let permissions = match offer.ask {
+        true => json!({"allow": offer.host, "ask": offer.own}),
+        false => json!({"allow": offer.all()}),
+    };
+    (settings_path(spec), json!({"permissions": permissions}).to_string().into_bytes())
+}
+
 fn files(spec: &RuntimeSpec, request: &TurnRequest) -> Result<Vec<(PathBuf, Vec<u8>)>> {
-    let settings = json!({"permissions": {"allow": tools::names(request)}});
-    let mut files = vec![(settings_path(spec), settings.to_string().into_bytes())];
+    let mut files = vec![settings_file(spec, &tools::offer(request)?)];
     if let Some(mcp) = tools::endpoint(request)? {
         files.push((mcp_path(spec), tools::mcp_config(mcp).to_string().into_bytes()));
     }

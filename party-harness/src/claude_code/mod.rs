@@ -1,26 +1,26 @@
-//! Claude Code: the `claude` binary, one process per turn.
+//! Claude Code: the `claude` binary, one process per turn or one for many.
 //!
 //! ```text
 //! TurnRequest ── launch ──> arguments, files, stdin ── process ──> stdout ── codec ──> TurnEvents
 //!                  (a value)                          (tree, ladder)         (pure)
 //! ```
 //!
-//! A turn is one process, or a few where the runtime refuses to resume. It reads its message from
-//! stdin, writes lines of JSON, and is read to its end: the answer is the last result, and only the
-//! exit ends the turn. What the binary really does, and why each flag is there, stands beside the
-//! flags in `launch.rs`.
+//! By itself a turn is one process, or a few where the runtime refuses to resume. It reads its message
+//! from stdin, writes lines of JSON, and is read to its end: the answer is the last result, and only
+//! the exit ends the turn. [`ClaudeCode::persistent`] keeps the process for the next turn, and talks
+//! with it while a turn runs: tools without a port, questions, further messages. What the binary really
+//! does, and why each flag is there, stands beside the flags in `launch.rs`.
 //!
 //! Tested with versions 2.1.329 and 2.1.197, which are launched and told the same; only what a turn costs
 //! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
-//!
-//! A persistent process, with the control protocol, will be a second transport under the same
-//! codec.
 
 mod attempt;
 mod codec;
 mod files;
 mod identity;
+mod inner;
 mod launch;
+mod persistent;
 mod run;
 mod session;
 mod tools;
@@ -29,11 +29,12 @@ pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict
 
 use crate::process::{self, Patience};
 use crate::{
-    Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
-    RuntimeSpec, ToolDoor, ToolPort,
+    Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Permissions, Probe, Result,
+    RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
-use session::{ClaudeSession, Inner, blocking};
+use inner::{Inner, Setup, blocking};
+use session::ClaudeSession;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -46,6 +47,10 @@ use tokio::process::Command;
 /// How long `claude --version` may take; a cold start reads a few hundred megabytes.
 const PROBE: Duration = Duration::from_secs(30);
 
+/// How long a persistent process may wait for its next turn: seats that sleep cost nothing, and a new
+/// process costs half a second.
+const IDLE: Duration = Duration::from_secs(5 * 60);
+
 /// How to get the binary.
 const INSTALL: &str = "install Claude Code with `npm install -g @anthropic-ai/claude-code`, or name its binary \
                        with `--claude-bin PATH`";
@@ -54,10 +59,8 @@ const INSTALL: &str = "install Claude Code with `npm install -g @anthropic-ai/cl
 #[derive(Debug)]
 pub struct ClaudeCode {
     info: HarnessInfo,
-    program: PathBuf,
     env: BTreeMap<String, String>,
-    patience: Patience,
-    line_limit: usize,
+    setup: Setup,
     open: Mutex<Vec<Weak<Inner>>>,
 }
 
@@ -73,15 +76,41 @@ impl ClaudeCode {
             cost: CostSource::Enforced,
             ..Capabilities::TEXT_ONLY
         };
-        Self {
-            info: HarnessInfo { name: "claude".to_owned(), capabilities },
+        let setup = Setup {
             // Turns run in other folders, from where a relative path would lead elsewhere.
             program: if is_name { program } else { std::path::absolute(&program).unwrap_or(program) },
-            env: BTreeMap::new(),
             patience: Patience::default(),
             line_limit: 64 << 20,
-            open: Mutex::default(),
+            idle: None,
+        };
+        let info = HarnessInfo { name: "claude".to_owned(), capabilities };
+        Self { info, env: BTreeMap::new(), setup, open: Mutex::default() }
+    }
+
+    /// The same harness with one process for many turns of a session: turns begin at once, the host's
+    /// tools need no port, the CLI asks before it uses its own, and a running turn takes further
+    /// messages. A turn with other tools gets a process of its own, in the same session.
+    ///
+    /// A turn's limit is not kept: the CLI counts what it may spend over all turns of a process.
+    #[must_use]
+    pub const fn persistent(mut self) -> Self {
+        self.setup.idle = Some(IDLE);
+        let capabilities = &mut self.info.capabilities;
+        capabilities.tools = ToolDoor::InProcess;
+        capabilities.permissions = Permissions::Lost;
+        capabilities.steer = true;
+        capabilities.cost = CostSource::Reported;
+        self
+    }
+
+    /// How long a [persistent](Self::persistent) process may wait for its next turn before it is ended;
+    /// 5 minutes. The turn after resumes the session in a process of its own.
+    #[must_use]
+    pub const fn idle_patience(mut self, patience: Duration) -> Self {
+        if self.setup.idle.is_some() {
+            self.setup.idle = Some(patience);
         }
+        self
     }
 
     /// The whole environment of a probe; turns bring their own.
@@ -94,21 +123,21 @@ impl ClaudeCode {
     /// How long a process may take from SIGINT to SIGTERM, and from there to SIGKILL; 5 s each.
     #[must_use]
     pub const fn stop_patience(mut self, each: Duration) -> Self {
-        self.patience.rung = each;
+        self.setup.patience.rung = each;
         self
     }
 
     /// How long a process may take from its answer to its exit; 10 s.
     #[must_use]
     pub const fn exit_patience(mut self, patience: Duration) -> Self {
-        self.patience.exit = patience;
+        self.setup.patience.exit = patience;
         self
     }
 
     /// How long a line of output may be; 64 MiB. A longer one is dropped.
     #[must_use]
     pub const fn line_limit(mut self, bytes: usize) -> Self {
-        self.line_limit = bytes;
+        self.setup.line_limit = bytes;
         self
     }
 
@@ -126,27 +155,26 @@ impl Harness for ClaudeCode {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.setup.program);
         command.arg("--version").env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PROBE, command.output()).await;
-        let output = output.map_err(|_| not_claude(&self.program, "it does not answer"))?;
-        let output = output.map_err(|error| process::refused(&self.program, INSTALL, error))?;
+        let output = output.map_err(|_| not_claude(&self.setup.program, "it does not answer"))?;
+        let output = output.map_err(|error| process::refused(&self.setup.program, INSTALL, error))?;
         let said = String::from_utf8_lossy(&output.stdout);
         match said.trim().split_once(' ') {
             Some((version, "(Claude Code)")) if output.status.success() => {
                 Ok(Probe { version: version.to_owned() })
             }
-            _ => Err(not_claude(&self.program, "its version is no version of Claude Code")),
+            _ => Err(not_claude(&self.setup.program, "its version is no version of Claude Code")),
         }
     }
 
-    async fn open(&self, spec: RuntimeSpec, _tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
-        let (program, patience, line_limit) = (self.program.clone(), self.patience, self.line_limit);
-        let inner = blocking(move || Inner::open(program, spec, patience, line_limit));
-        let inner = Arc::new(inner.await?);
+    async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
+        let setup = self.setup.clone();
+        let inner = Arc::new(blocking(move || Inner::open(setup, spec, tools)).await?);
         self.sessions();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
-        Ok(Arc::new(ClaudeSession(inner)))
+        Ok(Arc::new(ClaudeSession::new(inner)))
     }
 
     async fn shutdown(&self) -> Result<()> {

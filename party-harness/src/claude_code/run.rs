@@ -5,13 +5,12 @@ use super::{
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
-    identity::Token,
+    inner::{Busy, Inner, blocking},
     launch::{LaunchPlan, marker},
-    session::{Busy, Inner, blocking},
     tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
-use crate::{Result, TurnEnd, TurnEvent, TurnKey, TurnRequest};
+use crate::{Result, TurnEvent, TurnKey, TurnRequest};
 use rustix::process::Signal;
 use std::{
     process::ExitStatus,
@@ -27,16 +26,22 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 /// How long output is awaited once the process is gone; others may hold its end.
-const DRAIN: Duration = Duration::from_secs(2);
+pub(super) const DRAIN: Duration = Duration::from_secs(2);
+
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) running: Running,
+    pub(super) token: TaskTrackerToken,
+    pub(super) pipes: Pipes,
+    pub(super) stdin: Vec<u8>,
+}
 
 /// A started process with all that it needs.
 #[derive(Debug)]
 pub(super) struct Launched {
     attempt: Attempt,
-    running: Running,
-    token: TaskTrackerToken,
-    pipes: Pipes,
-    stdin: Vec<u8>,
+    started: Started,
     decoder: Decoder,
 }
 
@@ -62,10 +67,23 @@ enum Progress {
 pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attempt) -> Result<Launched> {
     let spec = &inner.spec;
     let message = attempt.message(spec, request).await?;
-    let plan = LaunchPlan::new(inner.program.clone(), spec, request, &attempt.start, &message)?;
+    let plan = LaunchPlan::new(inner.setup.program.clone(), spec, request, &attempt.start, &message)?;
+    let required = tools::required(request)?;
+    let started = start(inner, plan, request.key, &attempt).await?;
+    let decoder = Decoder::with(required, attempt.carried).line_limit(inner.setup.line_limit);
+    Ok(Launched { attempt, started, decoder })
+}
+
+/// Starts what is planned, with all that it reads.
+pub(super) async fn start(
+    inner: &Inner,
+    plan: LaunchPlan,
+    key: TurnKey,
+    attempt: &Attempt,
+) -> Result<Started> {
     tracing::debug!(?plan, "claude is launched");
-    let token = inner.process_token();
-    let (plan, lock) = prepare(inner, plan, request.key, &attempt).await?;
+    let token = inner.process_token()?;
+    let (plan, lock) = prepare(inner, plan, key, attempt).await?;
     let start = Start {
         name: "claude",
         install: INSTALL,
@@ -73,11 +91,10 @@ pub(super) async fn launch(inner: &Inner, request: &TurnRequest, attempt: Attemp
         args: &plan.args,
         env: &plan.env,
         cwd: &plan.cwd,
-        marker: &marker(spec),
+        marker: &marker(&inner.spec),
     };
     let (running, pipes) = Running::start(&start, Some(lock)).await?;
-    let decoder = Decoder::with(tools::required(request)?, attempt.carried).line_limit(inner.line_limit);
-    Ok(Launched { attempt, running, token, pipes, stdin: plan.stdin, decoder })
+    Ok(Started { running, token, pipes, stdin: plan.stdin })
 }
 
 /// Takes the session's lock and writes the files of the launch. Its trace is among them: a crash from
@@ -109,53 +126,22 @@ impl Run {
             let verdict = self.one(launched).await;
             let stopped = self.stop.is_cancelled() || self.events.is_closed();
             let Some(next) = attempt.next(&self.inner.spec, &verdict).filter(|_| !stopped) else {
-                break self.ended(&attempt, verdict);
+                break self.inner.ended(&attempt, verdict);
             };
             match launch(&self.inner, &self.request, next.clone()).await {
                 Ok(next) => launched = next,
-                Err(error) => break self.ended(&next, not_started(&error)),
+                Err(error) => break self.inner.ended(&next, not_started(&error)),
             }
         };
-        self.note(n).await;
+        self.inner.note_end(n).await;
         drop(self.busy);
         let _ = self.events.send(TurnEvent::Ended(end)).await;
     }
 
-    /// Writes down the number that the next runtime session goes by, where the launch did not.
-    async fn note(&self, n: u32) {
-        let (spec, before) = (Arc::clone(&self.inner.spec), self.inner.trace());
-        let trace = before.clone().leaving(n);
-        if trace == before {
-            return;
-        }
-        let written = trace.clone();
-        match blocking(move || written.write(&spec)).await {
-            Ok(()) => self.inner.traced(trace),
-            Err(error) => tracing::warn!(%error, "the end of a turn is not noted"),
-        }
-    }
-
-    /// The end, and the number that the next runtime session goes by.
-    fn ended(&self, attempt: &Attempt, verdict: Verdict) -> (TurnEnd, u32) {
-        let token = attempt.token(&self.inner.place, &verdict);
-        let n = if token.is_some() { attempt.n } else { attempt.n + 1 };
-        self.inner.remember(token.clone(), n);
-        let end = TurnEnd {
-            outcome: verdict.status.outcome(),
-            text: verdict.text,
-            usage: verdict.usage,
-            cost: verdict.cost,
-            reason: verdict.reason,
-            failure: verdict.failure,
-            sent: attempt.sent(),
-            token: token.as_ref().map(Token::write),
-        };
-        (end, n)
-    }
-
     /// One process, from its first byte to the last of its children.
     async fn one(&self, launched: Launched) -> Verdict {
-        let Launched { attempt, mut running, token, pipes, stdin, decoder } = launched;
+        let Launched { attempt, started, decoder } = launched;
+        let Started { mut running, token, pipes, stdin } = started;
         let (progress, seen) = watch::channel(Progress::Working);
         let [gone, read, heard] = std::array::from_fn(|_| CancellationToken::new());
         let tail = Mutex::new(Vec::new());
@@ -239,12 +225,7 @@ impl Run {
                 Decoded::Event(event) => event,
                 // A process per turn is asked nothing and asks nothing.
                 Decoded::Control(_) => continue,
-                Decoded::Session(id) => {
-                    let token = Token::new(self.inner.place.clone(), id, attempt.n, attempt.carried);
-                    let started = TurnEvent::Started { token: token.write(), sent: attempt.sent() };
-                    self.inner.remember(Some(token), attempt.n);
-                    started
-                }
+                Decoded::Session(id) => self.inner.named(id, attempt),
             };
             // Nobody listens any more: the process is being ended, its output is read all the same.
             let _ = self.events.send(event).await;
@@ -257,7 +238,7 @@ impl Run {
         running: &mut Running,
         mut seen: watch::Receiver<Progress>,
     ) -> (std::io::Result<ExitStatus>, bool) {
-        let patience = self.inner.patience.exit;
+        let patience = self.inner.setup.patience.exit;
         loop {
             let progress = *seen.borrow_and_update();
             let stuck = async {
@@ -285,15 +266,15 @@ impl Run {
     async fn stop(&self, running: &mut Running) -> std::io::Result<ExitStatus> {
         tokio::select! {
             biased;
-            () = self.inner.killed() => {}
-            exit = ladder(running, self.inner.patience.rung) => return exit,
+            () = self.inner.kill.cancelled() => {}
+            exit = ladder(running, self.inner.setup.patience.rung) => return exit,
         }
         running.kill().await
     }
 }
 
 /// A launch in the middle of a turn that came to nothing.
-fn not_started(error: &crate::Error) -> Verdict {
+pub(super) fn not_started(error: &crate::Error) -> Verdict {
     Verdict {
         status: Status::NotStarted,
         text: None,

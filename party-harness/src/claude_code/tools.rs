@@ -1,29 +1,48 @@
 //! Which tools a launch offers: the host's by an MCP server, the CLI's own by name, and no others.
 
 use super::{codec::Required, launch::invalid};
-use crate::{McpEndpoint, Result, TurnRequest};
+use crate::{McpEndpoint, Result, ToolSpec, TurnRequest};
 use serde_json::{Value, json};
 
 /// How long the CLI waits for a tool's answer. Its default of 60 s is shorter than a turn may be, and
 /// it then tells the model that the call failed while the call goes on.
 const PATIENCE_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Own tools are named in a list that commas part; a rule such as `Bash(ls:*)`, or the tool of a
-/// server, is no name.
-pub(super) fn check(request: &TurnRequest) -> Result<()> {
-    let is_name = |name: &str| {
-        let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        plain && name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("mcp__")
-    };
-    match request.own_tools.iter().find(|name| !is_name(name)) {
-        Some(name) => Err(invalid(format!("`{}` is no name of a tool of claude", name.escape_debug()))),
-        None => Ok(()),
+/// What the agent of a turn may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Offer {
+    /// The host's tools, by their full names.
+    pub(super) host: Vec<String>,
+    /// The CLI's own.
+    pub(super) own: Vec<String>,
+    /// Whether it asks before it uses one of its own.
+    pub(super) ask: bool,
+}
+
+impl Offer {
+    /// The host's tools are those of `server`. Own tools are named in a list that commas part; a rule
+    /// such as `Bash(ls:*)`, or the tool of a server, is no name.
+    pub(super) fn new(server: &str, request: &TurnRequest) -> Result<Self> {
+        let is_name = |name: &str| {
+            let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            plain && name.starts_with(|c: char| c.is_ascii_alphabetic()) && !name.starts_with("mcp__")
+        };
+        if let Some(name) = request.own_tools.iter().find(|name| !is_name(name)) {
+            return Err(invalid(format!("`{}` is no name of a tool of claude", name.escape_debug())));
+        }
+        let (host, own) = (full_names(server, &request.tools), request.own_tools.clone());
+        Ok(Self { host, own, ask: request.ask })
+    }
+
+    pub(super) fn all(&self) -> Vec<String> {
+        [&self.own[..], &self.host].concat()
     }
 }
 
-/// The full names of all tools of the turn.
-pub(super) fn names(request: &TurnRequest) -> Vec<String> {
-    [&request.own_tools[..], &of_host(request)].concat()
+/// What a process per turn offers.
+pub(super) fn offer(request: &TurnRequest) -> Result<Offer> {
+    let server = endpoint(request)?.map_or("", |mcp| &mcp.name);
+    Offer::new(server, request)
 }
 
 /// The server that the turn needs; none where it has no tools of the host's.
@@ -36,7 +55,10 @@ pub(super) fn endpoint(request: &TurnRequest) -> Result<Option<&McpEndpoint>> {
 }
 
 pub(super) fn required(request: &TurnRequest) -> Result<Option<Required>> {
-    let required = |mcp: &McpEndpoint| Required { server: mcp.name.clone(), tools: of_host(request) };
+    let required = |mcp: &McpEndpoint| Required {
+        server: mcp.name.clone(),
+        tools: full_names(&mcp.name, &request.tools),
+    };
     Ok(endpoint(request)?.map(required))
 }
 
@@ -52,9 +74,9 @@ pub(super) fn mcp_config(mcp: &McpEndpoint) -> Value {
     json!({"mcpServers": { &mcp.name: server }})
 }
 
-fn of_host(request: &TurnRequest) -> Vec<String> {
-    let Some(mcp) = &request.mcp else { return Vec::new() };
-    request.tools.iter().map(|tool| format!("mcp__{}__{}", plain(&mcp.name), plain(&tool.name))).collect()
+/// The names of a server's tools, such as `mcp__party__share`.
+pub(super) fn full_names(server: &str, tools: &[ToolSpec]) -> Vec<String> {
+    tools.iter().map(|tool| format!("mcp__{}__{}", plain(server), plain(&tool.name))).collect()
 }
 
 /// The CLI's own spelling of names.

@@ -108,6 +108,18 @@ impl Bench {
         self
     }
 
+    /// One process for many turns.
+    pub(crate) fn persistent(mut self) -> Self {
+        self.harness = self.harness.persistent();
+        self
+    }
+
+    /// How long a persistent process may wait for its next turn.
+    pub(crate) fn idle(mut self, patience: Duration) -> Self {
+        self.harness = self.harness.idle_patience(patience);
+        self
+    }
+
     /// Another host of the same session, with a folder of its own for the seat.
     pub(crate) fn elsewhere(&self) -> Self {
         let mut other = Self::at(self.root.clone());
@@ -150,6 +162,14 @@ impl Bench {
 
     pub(crate) async fn open(&self, resume: Option<ResumeToken>) -> Arc<dyn RuntimeSession> {
         self.harness.open(self.spec(resume), Arc::new(NoTools)).await.unwrap()
+    }
+
+    pub(crate) async fn open_with(
+        &self,
+        tools: Arc<dyn ToolPort>,
+        resume: Option<ResumeToken>,
+    ) -> Arc<dyn RuntimeSession> {
+        self.harness.open(self.spec(resume), tools).await.unwrap()
     }
 
     pub(crate) async fn harness_probe(&self) -> Result<Probe> {

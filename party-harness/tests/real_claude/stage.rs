@@ -1,4 +1,5 @@
 //! A seat whose `claude` talks to a fake model, and what that was told.
+#![allow(dead_code, reason = "each test program uses a part")]
 
 use crate::claude::Bench;
 use serde_json::Value;

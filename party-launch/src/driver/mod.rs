@@ -5,24 +5,28 @@
 
 mod calls;
 mod handler;
+mod permissions;
 mod recover;
 mod tools;
 mod turns;
 
 pub(crate) use recover::recover;
+pub(crate) use tools::Port;
 
 use crate::{
-    Error, Result, lease::Held, log::Log, mcp::McpServer, request::Request, seat::SeatRuntime, tool::Toolbox,
+    Error, Result, attempt::CallCounts, lease::Held, log::Log, mcp::McpServer, request::Request,
+    seat::SeatRuntime, tool::Toolbox,
 };
 use calls::{CallKey, OpenCall};
 use futures::future::join_all;
-use party_bus::Watch;
+use party_bus::{Bus, Watch};
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
 use party_formats::Engine;
-use party_harness::{ToolPort, ToolReply};
+use party_harness::{ToolPort, ToolReply, Turn, TurnKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -41,6 +45,8 @@ pub(crate) struct Status {
     /// The driver is gone; with an error where it failed.
     pub(crate) over: bool,
     pub(crate) error: Option<Arc<Error>>,
+    /// Why the store does not take what the driver holds for it.
+    pub(crate) failing: Option<String>,
     /// The engine as the driver left it.
     pub(crate) state: Option<Arc<Engine>>,
 }
@@ -51,6 +57,9 @@ pub(crate) struct Parts {
     pub(crate) seats: Vec<Arc<SeatRuntime>>,
     pub(crate) mcp: Option<Arc<McpServer>>,
     pub(crate) tools: Toolbox,
+    pub(crate) port: Arc<Port>,
+    /// Turns of the last driver that runtimes handed over.
+    pub(crate) handed_over: BTreeMap<TurnKey, Turn>,
     pub(crate) requests: (mpsc::Sender<Request>, mpsc::Receiver<Request>),
     pub(crate) status: watch::Sender<Status>,
     pub(crate) drain: CancellationToken,
@@ -62,6 +71,8 @@ pub(crate) struct Driver {
     mcp: Option<Arc<McpServer>>,
     tools: Toolbox,
     port: Arc<dyn ToolPort>,
+    call_counts: Arc<CallCounts>,
+    handed_over: BTreeMap<TurnKey, Turn>,
     inbox: mpsc::Receiver<Request>,
     outbox: mpsc::Sender<Request>,
     status: watch::Sender<Status>,
@@ -81,12 +92,16 @@ pub(crate) struct Driver {
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let (outbox, inbox) = parts.requests;
+        let mut log = parts.log;
+        log.hold(parts.drain.clone(), parts.status.clone());
         Self {
-            log: parts.log,
+            log,
             seats: parts.seats,
             mcp: parts.mcp,
             tools: parts.tools,
-            port: Arc::new(tools::Port(outbox.downgrade())),
+            call_counts: Arc::clone(parts.port.counts()),
+            port: parts.port,
+            handed_over: parts.handed_over,
             inbox,
             outbox,
             status: parts.status,
@@ -143,7 +158,7 @@ impl Driver {
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
                 Some(ended) = self.handlers.join_next_with_id() => self.tool_ended(ended).await?,
                 Some(_) = self.closing.join_next() => {}
-                head = bus.changed(watch) => self.head_moved(head).await?,
+                head = moved(bus, watch) => self.head_moved(head).await?,
             }
         }
     }
@@ -194,5 +209,18 @@ impl Driver {
             status.spent = engine.spent();
             status.closed = engine.closed();
         });
+    }
+}
+
+/// Waits until the head has moved. Where the store fails, it is asked again a little later.
+async fn moved(bus: Arc<dyn Bus>, watch: Watch) -> Result<Offset, party_bus::Error> {
+    let after = watch.after;
+    match bus.changed(watch).await {
+        Err(error) if error.is_retryable() => {
+            tracing::debug!(%error, "the store cannot tell whether somebody wrote");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok(after)
+        }
+        told => told,
     }
 }

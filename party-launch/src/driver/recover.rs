@@ -1,5 +1,6 @@
 //! Taking over a session whose driver is gone.
 
+use super::turns::report;
 use crate::{
     Result,
     log::{Log, now},
@@ -7,47 +8,68 @@ use crate::{
 };
 use party_core::{AttemptEnded, Cost, LeaseTaken, NewRecord, Outcome, Usd};
 use party_formats::Effect;
-use party_harness::{Recovery, ToolCall, ToolPort, ToolReply, TurnKey, async_trait};
-use std::sync::Arc;
+use party_harness::{Close, Recovery, ToolPort, Turn, TurnEnd, TurnKey};
+use std::{collections::BTreeMap, sync::Arc};
 
-/// Records the takeover, and ends the attempts that the last driver left; each gets another.
-pub(crate) async fn recover(log: &mut Log, seats: &[Arc<SeatRuntime>], owner: String) -> Result<()> {
+/// What became of an attempt of the last driver.
+enum Found {
+    /// It ended, and this is how.
+    Ended(TurnEnd),
+    /// It still runs, and goes on here.
+    Running(Turn),
+    /// It is lost; another one follows. This is what it cost.
+    Lost(Cost),
+}
+
+/// Records the takeover. An attempt that ended meanwhile is reported, one that still runs is given
+/// back, and the others are ended; each of those gets another.
+pub(crate) async fn recover(
+    log: &mut Log,
+    seats: &[Arc<SeatRuntime>],
+    port: &Arc<dyn ToolPort>,
+    owner: String,
+) -> Result<BTreeMap<TurnKey, Turn>> {
     let taken = LeaseTaken { owner, fencing_token: log.fencing_token() };
     let mut records = vec![NewRecord::new(now(), &taken.into())];
+    let (mut ended, mut running) = (Vec::new(), BTreeMap::new());
     for effect in log.engine.pending_effects() {
-        if let Effect::Run { turn, attempt } = effect {
-            let key = TurnKey { session: log.session(), turn, attempt };
-            let seat = log.engine.turn(turn).and_then(|turn| seats.get(usize::from(turn.seat.0)));
-            let cost = lost_attempt(seat, key).await;
-            let reason = Some("the driver went away".to_owned());
-            let event = AttemptEnded { turn, attempt, outcome: Outcome::Lost, cost, reason };
-            records.push(NewRecord::new(now(), &event.into()).in_turn(turn));
+        let Effect::Run { turn, attempt } = effect else { continue };
+        let key = TurnKey { session: log.session(), turn, attempt };
+        let seat = log.engine.turn(turn).and_then(|turn| seats.get(usize::from(turn.seat.0)));
+        match look_into(seat, key, port).await {
+            Found::Ended(end) => ended.push((key, end)),
+            Found::Running(turn) => drop(running.insert(key, turn)),
+            Found::Lost(cost) => {
+                let reason = Some("the driver went away".to_owned());
+                let event = AttemptEnded { turn, attempt, outcome: Outcome::Lost, cost, reason };
+                records.push(NewRecord::new(now(), &event.into()).in_turn(turn));
+            }
         }
     }
     log.commit(records).await?;
-    Ok(())
+    for (key, end) in ended {
+        log.commit(report(&log.engine, key, end)).await?;
+    }
+    Ok(running)
 }
 
-/// What an attempt cost that nobody reported. The runtime is asked, and ends what it left running.
-async fn lost_attempt(seat: Option<&Arc<SeatRuntime>>, key: TurnKey) -> Cost {
-    let Some(seat) = seat else { return Cost::Unknown };
-    let Ok(runtime) = seat.open(Arc::new(NoTools)).await else { return Cost::Unknown };
-    let recovered = runtime.recover(key).await;
-    // The next turn opens it with the driver's own tools.
+/// Asks the runtime what became of an attempt that nobody reported. A runtime that cannot hand it
+/// over ends what it left running.
+async fn look_into(seat: Option<&Arc<SeatRuntime>>, key: TurnKey, port: &Arc<dyn ToolPort>) -> Found {
+    let Some(seat) = seat else { return Found::Lost(Cost::Unknown) };
+    // A turn that goes on calls its tools: they wait in the driver's channel until it runs.
+    let Ok(runtime) = seat.open(Arc::clone(port)).await else { return Found::Lost(Cost::Unknown) };
+    let found = match runtime.recover(key).await {
+        Ok(Recovery::Running(turn)) => return Found::Running(turn),
+        Ok(Recovery::Ended(end)) => {
+            if let Some(old) = seat.bind(end.token.clone()).await {
+                drop(old.close(Close::Orderly).await);
+            }
+            Found::Ended(end)
+        }
+        Ok(Recovery::NotSeen) => Found::Lost(Cost::Reported(Usd::ZERO)),
+        Ok(_) | Err(_) => Found::Lost(Cost::Unknown),
+    };
     seat.reopen().await;
-    match recovered {
-        Ok(Recovery::NotSeen) => Cost::Reported(Usd::ZERO),
-        Ok(_) | Err(_) => Cost::Unknown,
-    }
-}
-
-/// While an attempt is looked into, nobody runs and nobody calls.
-#[derive(Debug)]
-struct NoTools;
-
-#[async_trait]
-impl ToolPort for NoTools {
-    async fn call(&self, _: ToolCall) -> ToolReply {
-        ToolReply::error("the turn has ended")
-    }
+    found
 }

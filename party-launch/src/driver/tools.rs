@@ -1,20 +1,36 @@
 //! Tool calls: committed and decided before they are answered.
 
 use super::Driver;
-use crate::{Result, log::now, request::Request};
+use crate::{Result, attempt::CallCounts, log::now, request::Request};
 use party_core::{NewRecord, ToolCalled};
 use party_harness::{ToolCall, ToolPort, ToolReply, async_trait};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// The port that all doors lead to. It does not keep the driver alive.
 #[derive(Debug)]
-pub(super) struct Port(pub(super) mpsc::WeakSender<Request>);
+pub(crate) struct Port {
+    requests: mpsc::WeakSender<Request>,
+    counts: Arc<CallCounts>,
+}
+
+impl Port {
+    pub(crate) fn new(requests: &mpsc::Sender<Request>) -> Self {
+        Self { requests: requests.downgrade(), counts: Arc::default() }
+    }
+
+    /// The calls that came through it and are not answered.
+    pub(super) const fn counts(&self) -> &Arc<CallCounts> {
+        &self.counts
+    }
+}
 
 #[async_trait]
 impl ToolPort for Port {
     async fn call(&self, call: ToolCall) -> ToolReply {
         let gone = || ToolReply::error("the conversation is over");
-        let Some(requests) = self.0.upgrade() else { return gone() };
+        let _counted = self.counts.call(call.key);
+        let Some(requests) = self.requests.upgrade() else { return gone() };
         let (reply, answer) = oneshot::channel();
         if requests.send(Request::Tool { call, reply }).await.is_err() {
             return gone();

@@ -1,6 +1,6 @@
 //! Turns: starting what the log asks for, and reporting how it ended.
 
-use super::Driver;
+use super::{Driver, permissions::MOST_QUESTIONS};
 use crate::{
     Result,
     attempt::{Attempt, ended},
@@ -8,14 +8,23 @@ use crate::{
     view::View,
 };
 use party_core::{
-    Author, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
+    Author, Failure, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
     TurnEnded, TurnId,
 };
 use party_formats::{Effect, Engine, RunningTurn, engine_tool};
-use party_harness::{Close, ResumeToken, ToolSpec, TurnEnd, TurnEvent, TurnKey};
+use party_harness::{
+    Answer, Close, RequestId, ResumeToken, ToolChoice, ToolSpec, TurnEnd, TurnEvent, TurnKey,
+};
 use serde_json::Value;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::task::{Id, JoinError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinError},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
@@ -24,8 +33,12 @@ const NOTHING: TurnId = TurnId(Offset::START);
 
 /// An attempt that runs in this process.
 pub(super) struct Running {
-    key: TurnKey,
+    pub(super) key: TurnKey,
     interrupt: CancellationToken,
+    /// The attempt passes answers to its runtime on.
+    pub(super) answers: mpsc::Sender<(RequestId, Answer)>,
+    /// The questions whose answers were passed on.
+    pub(super) answered: BTreeSet<String>,
     task: Id,
 }
 
@@ -38,7 +51,10 @@ impl Driver {
             .iter()
             .filter_map(|effect| match effect {
                 Effect::Run { turn, .. } if !self.running.contains_key(turn) => Some(*turn),
-                Effect::Run { .. } | Effect::RunTool { .. } | Effect::Interrupt { .. } => None,
+                Effect::Run { .. }
+                | Effect::RunTool { .. }
+                | Effect::Interrupt { .. }
+                | Effect::Answer { .. } => None,
             })
             .collect();
         let alongside = self.by_harness(&fresh);
@@ -46,10 +62,14 @@ impl Driver {
             self.start(turn, &alongside);
         }
         for effect in effects {
-            if let Effect::Interrupt { turn } = effect
-                && let Some(running) = self.running.get(&turn)
-            {
-                running.interrupt.cancel();
+            match effect {
+                Effect::Run { .. } | Effect::RunTool { .. } => {}
+                Effect::Interrupt { turn } => {
+                    self.running.get(&turn).inspect(|running| running.interrupt.cancel());
+                }
+                Effect::Answer { turn, attempt, request, answer } => {
+                    self.pass_on(turn, attempt, request, answer);
+                }
             }
         }
     }
@@ -60,28 +80,36 @@ impl Driver {
             if let Some(seat) =
                 self.log.engine.turn(*turn).and_then(|turn| self.seats.get(usize::from(turn.seat.0)))
             {
-                groups.entry(seat.harness.info().name.clone()).or_default().push(*turn);
+                groups.entry(seat.harness_name.clone()).or_default().push(*turn);
             }
         }
         groups
     }
 
     fn start(&mut self, turn: TurnId, alongside: &BTreeMap<String, Vec<TurnId>>) {
-        let Some(attempt) = self.prepare(turn, alongside) else { return };
+        let (answers, answers_here) = mpsc::channel(MOST_QUESTIONS);
+        let Some(attempt) = self.prepare(turn, alongside, answers_here) else { return };
         let (key, interrupt) = (attempt.key, attempt.interrupt.clone());
+        let handed_over = self.handed_over.remove(&key);
         let span = attempt.span();
-        let task = self.tasks.spawn(attempt.run().instrument(span)).id();
-        self.running.insert(turn, Running { key, interrupt, task });
+        let task = self.tasks.spawn(attempt.run(handed_over).instrument(span)).id();
+        self.running.insert(turn, Running { key, interrupt, answers, answered: BTreeSet::new(), task });
     }
 
-    fn prepare(&self, turn: TurnId, alongside: &BTreeMap<String, Vec<TurnId>>) -> Option<Attempt> {
+    fn prepare(
+        &self,
+        turn: TurnId,
+        alongside: &BTreeMap<String, Vec<TurnId>>,
+        answers: mpsc::Receiver<(RequestId, Answer)>,
+    ) -> Option<Attempt> {
         let engine = &self.log.engine;
         let running = engine.turn(turn)?;
         let seat = self.seats.get(usize::from(running.seat.0))?;
         let intent = engine.intent(running)?;
-        let group = alongside.get(&seat.harness.info().name);
+        let group = alongside.get(&seat.harness_name);
+        let key = TurnKey { session: self.log.session(), turn, attempt: running.attempt };
         Some(Attempt {
-            key: TurnKey { session: self.log.session(), turn, attempt: running.attempt },
+            key,
             seat: Arc::clone(seat),
             view: View {
                 bus: Arc::clone(&self.log.bus),
@@ -90,16 +118,23 @@ impl Driver {
                 up_to: running.visible_up_to,
                 framing: framing(engine, running),
             },
-            seen: self.seen(running.seat).0,
+            seen: seen(engine, running.seat).0,
             continuation: (running.attempt > 1).then(|| continuation(running)),
-            tools: intent.tools.iter().filter_map(|name| self.tool_spec(name)).collect(),
+            tools: intent.offered().filter_map(|name| self.tool_spec(name)).collect(),
+            tool_choice: tool_choice(&intent.tool_choice),
+            own_tools: intent.offered_own().to_vec(),
+            ask: intent.ask,
             limit: running.budget_left(),
             timeout: Duration::from_secs(intent.timeout_secs.into()),
             grace: Duration::from_secs(intent.grace_secs.into()),
+            idle: intent.idle_secs.map(|secs| Duration::from_secs(secs.into())),
             alongside: group.cloned().unwrap_or_default(),
             mcp: self.mcp.clone(),
             port: Arc::clone(&self.port),
             interrupt: CancellationToken::new(),
+            answers,
+            calls: self.call_counts.enter(key),
+            asked: open_questions(running),
             requests: self.outbox.clone(),
         })
     }
@@ -114,9 +149,13 @@ impl Driver {
                 let Some(seat) = self.log.engine.turn(key.turn).map(|turn| turn.seat) else { return Ok(()) };
                 drop(self.seats[usize::from(seat.0)].bind(Some(token.clone())).await);
                 // What it is sent now may be lost with it, and counts when it has answered.
-                let seen = if sent == Sent::Delta { self.seen(seat) } else { NOTHING };
+                let seen = if sent == Sent::Delta { seen(&self.log.engine, seat) } else { NOTHING };
                 self.log.note(bound(seat, Some(token), seen).in_turn(key.turn)).await
             }
+            TurnEvent::PermissionAsked { request, tool, input } => {
+                self.permission_asked(key, request, tool, &input).await
+            }
+            TurnEvent::PermissionWithdrawn { request } => self.permission_withdrawn(key, request).await,
             event => {
                 let event = serde_json::to_value(&event).unwrap_or(Value::Null);
                 let traced = Traced { turn: key.turn, attempt: key.attempt, event };
@@ -132,14 +171,7 @@ impl Driver {
             // Its process may take its time to end; the driver waits for it when it lets go.
             self.closing.spawn(async move { drop(old.close(Close::Orderly).await) });
         }
-        let seen = match end.outcome {
-            Outcome::Completed | Outcome::Empty => key.turn,
-            Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost => self.seen(seat),
-        };
-        let bound = bound(seat, end.token.clone(), seen).in_turn(key.turn);
-        let mut records = self.log.engine.turn(key.turn).map(Self::cut_short).unwrap_or_default();
-        records.extend([bound, self.report(key, seat, end)]);
-        self.log.commit(records).await?;
+        self.log.commit(report(&self.log.engine, key, end)).await?;
         self.running.remove(&key.turn);
         Ok(())
     }
@@ -154,40 +186,6 @@ impl Driver {
         Some(ToolSpec { name, description, input_schema: tool.input_schema() })
     }
 
-    /// The last turn that the seat's runtime session has answered.
-    fn seen(&self, seat: SeatId) -> TurnId {
-        let bound = self.log.engine.binding(seat).filter(|bound| !bound.token.is_null());
-        bound.map_or(NOTHING, |bound| bound.seen)
-    }
-
-    fn report(&self, key: TurnKey, seat: SeatId, end: TurnEnd) -> NewRecord {
-        let at = now();
-        let spec = self.log.engine.seat(seat);
-        let text = end.text.filter(|text| !text.trim().is_empty());
-        let item = text.zip(spec).map(|(text, spec)| {
-            (Item::message(fresh_item(), Author::agent(&spec.name), at, &*text), spec.thread)
-        });
-        let event = TurnEnded {
-            turn: key.turn,
-            attempt: key.attempt,
-            outcome: end.outcome,
-            item: item.as_ref().map(|(item, _)| item.id),
-            usage: end.usage,
-            cost: end.cost,
-            reason: end.reason,
-            failure: end.failure,
-            sent: end.sent,
-        };
-        let record = NewRecord::new(at, &event.into()).in_turn(key.turn);
-        match item {
-            Some((item, thread)) => {
-                let said = Op::Add { threads: vec![thread], item: item.id, how: How::Said };
-                record.with_item(item).with_op(said)
-            }
-            None => record,
-        }
-    }
-
     /// A task that ended without telling has panicked.
     pub(super) async fn task_ended(&mut self, ended_task: &Result<(Id, ()), JoinError>) -> Result<()> {
         let Err(error) = ended_task else { return Ok(()) };
@@ -197,6 +195,61 @@ impl Driver {
             Some(key) => self.turn_ended(key, ended(Outcome::Failed, "the adapter panicked")).await,
             None => Ok(()),
         }
+    }
+}
+
+/// The records that tell how a turn ended.
+pub(super) fn report(engine: &Engine, key: TurnKey, end: TurnEnd) -> Vec<NewRecord> {
+    let Some(turn) = engine.turn(key.turn) else { return Vec::new() };
+    let (at, spec) = (now(), engine.seat(turn.seat));
+    let seen = match end.outcome {
+        Outcome::Completed | Outcome::Empty => key.turn,
+        Outcome::Failed | Outcome::TimedOut | Outcome::Cancelled | Outcome::Lost => seen(engine, turn.seat),
+    };
+    let lacks_call = engine.lacks_call(turn, end.outcome);
+    let no_call = lacks_call.then(|| "it ended without the tool call that its intent asks for".to_owned());
+    let text = end.text.filter(|text| !text.trim().is_empty());
+    let item = text.zip(spec).map(|(text, spec)| {
+        (Item::message(fresh_item(), Author::agent(&spec.name), at, &*text), spec.thread)
+    });
+    let event = TurnEnded {
+        turn: key.turn,
+        attempt: key.attempt,
+        outcome: end.outcome,
+        item: item.as_ref().map(|(item, _)| item.id),
+        usage: end.usage,
+        cost: end.cost,
+        reason: end.reason.or(no_call),
+        failure: end.failure.or(lacks_call.then_some(Failure::NoToolCall)),
+        sent: end.sent,
+    };
+    let mut record = NewRecord::new(at, &event.into()).in_turn(key.turn);
+    if let Some((item, thread)) = item {
+        let said = Op::Add { threads: vec![thread], item: item.id, how: How::Said };
+        record = record.with_item(item).with_op(said);
+    }
+    let mut records = Driver::cut_short(turn);
+    records.extend([bound(turn.seat, end.token, seen).in_turn(key.turn), record]);
+    records
+}
+
+fn open_questions(turn: &RunningTurn) -> Vec<RequestId> {
+    let open = turn.questions.iter().filter(|question| question.answer.is_none());
+    open.map(|question| RequestId(question.request.clone())).collect()
+}
+
+/// The last turn that the seat's runtime session has answered.
+fn seen(engine: &Engine, seat: SeatId) -> TurnId {
+    let bound = engine.binding(seat).filter(|bound| !bound.token.is_null());
+    bound.map_or(NOTHING, |bound| bound.seen)
+}
+
+/// What a runtime that can see to it is to see to. One that cannot is called again by the engine.
+const fn tool_choice(choice: &party_formats::ToolChoice) -> ToolChoice {
+    match choice {
+        party_formats::ToolChoice::Auto | party_formats::ToolChoice::None => ToolChoice::Auto,
+        party_formats::ToolChoice::Once => ToolChoice::Once,
+        party_formats::ToolChoice::Until(_) => ToolChoice::Always,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A scripted council, and a session's log in words.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
+pub(crate) mod puppet;
+
 use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{Bus, BusExt, Classes, LeaseOp},
@@ -95,13 +97,14 @@ impl Teller {
                 self.turns.insert(TurnId(record.offset), event.seat);
                 let (seat, round) = (self.seat(event.seat), event.round);
                 format!(
-                    "{seat} {} round {round} reserve {:?} absent {:?}",
-                    event.intent, event.reserve, event.absent
+                    "{seat} {} round {round} reserve {:?} absent {:?} nudge {}",
+                    event.intent, event.reserve, event.absent, event.nudge
                 )
             }
             Event::TurnEnded(event) => {
                 let said = event.item.map(|item| self.items[&item].clone());
-                format!("{} {:?} {said:?}", self.seat(self.turns[&event.turn]), event.outcome)
+                let seat = self.seat(self.turns[&event.turn]);
+                format!("{seat} {:?} {said:?} {:?}", event.outcome, event.failure)
             }
             Event::Delivered(event) => format!("{:?} by {:?}", self.items[&event.item], event.by),
             Event::Queued(event) => {
@@ -119,6 +122,9 @@ impl Teller {
             Event::BudgetReserved(event) => format!("{event:?}"),
             Event::SessionClosed(event) => format!("{event:?}"),
             Event::MessagePosted(event) => self.items[&event.item].clone(),
+            Event::PermissionAsked(event) => format!("{} asks for {}", event.request, event.tool),
+            Event::PermissionAnswered(event) => format!("{} {:?}", event.request, event.answer),
+            Event::PermissionWithdrawn(event) => event.request,
             Event::Interrupted(_) | Event::Commanded(_) | Event::Refused(_) => String::new(),
             Event::LeaseTaken(_) | Event::AttemptEnded(_) | Event::RuntimeBound(_) => return None,
             Event::Traced(_) | Event::Unknown { .. } => return None,

@@ -1,0 +1,125 @@
+//! One process of the CLI for many turns of a session, and the control protocol with it.
+//!
+//! ```text
+//! turn(request) ──Order──> Owner ──> Serving ──events──> Turn
+//!                            │          │ ▲
+//!                 starts, keeps, ends   │ └─ steer, answer, interrupt
+//!                            ▼          ▼
+//!                          Live: stdin, stdout, exit ── codec ── lines, mcp, receipts (pure)
+//! ```
+//!
+//! One task, the owner, has the process and serves turns one after another. While a turn runs, one
+//! `select` reads, writes, relays, and runs the tools' calls: nothing that it awaits can depend on
+//! something else that it has to do. Bounds: events wait in a channel, and nothing is read while that
+//! is full, but answers go on being written; 64 calls run at once; nothing is read while 1 MiB waits
+//! to be written.
+
+mod asked;
+mod calls;
+mod child;
+mod lines;
+mod live;
+mod mcp;
+mod owner;
+mod receipts;
+mod relay;
+mod serve;
+mod shape;
+
+use super::{
+    inner::{Busy, Inner, closed},
+    session::{EVENTS, stream_of},
+};
+use crate::{
+    Answer, Error, ErrorKind, RequestId, Result, Steered, Turn, TurnControl, TurnEvent, TurnRequest,
+};
+use async_trait::async_trait;
+use owner::Owner;
+use shape::Shape;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// How many messages and answers to a running turn may wait for it.
+const COMMANDS: usize = 16;
+
+/// The door to the task that owns the session's process. Dropping it ends the process, once a running
+/// turn is over.
+#[derive(Debug)]
+pub(super) struct Persistent {
+    orders: mpsc::Sender<Order>,
+}
+
+/// A turn that is to be served.
+#[derive(Debug)]
+struct Order {
+    request: TurnRequest,
+    shape: Shape,
+    events: mpsc::Sender<TurnEvent>,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+    /// Told once the turn runs, or why it does not.
+    begun: Option<oneshot::Sender<Result<()>>>,
+    busy: Busy,
+}
+
+/// What a running turn is told.
+#[derive(Debug)]
+enum Command {
+    Steer(String, oneshot::Sender<Result<Steered>>),
+    Answer(RequestId, Answer),
+}
+
+impl Persistent {
+    pub(super) fn new(inner: &Arc<Inner>, idle: Duration) -> Self {
+        let (orders, receiver) = mpsc::channel(1);
+        // It ends with this door, or when the session is closed, which waits for its process.
+        tokio::spawn(Owner::new(Arc::clone(inner), idle, receiver).run());
+        Self { orders }
+    }
+
+    pub(super) async fn turn(&self, inner: &Inner, request: TurnRequest, busy: Busy) -> Result<Turn> {
+        let shape = Shape::of(&inner.spec, &request)?;
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let (commands, told) = mpsc::channel(COMMANDS);
+        let (begun, begins) = oneshot::channel();
+        let stop = inner.stop.child_token();
+        let control = Arc::new(Control { commands, stop: stop.clone() });
+        let order = Order { request, shape, events, commands: told, stop, begun: Some(begun), busy };
+        self.orders.send(order).await.map_err(|_| closed())?;
+        begins.await.map_err(|_| closed())??;
+        Ok(Turn::new(stream_of(receiver), control))
+    }
+}
+
+/// What a host tells a running turn by.
+#[derive(Debug)]
+struct Control {
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+}
+
+#[async_trait]
+impl TurnControl for Control {
+    async fn steer(&self, text: String) -> Result<Steered> {
+        if text.trim().is_empty() {
+            return Err(Error::new(ErrorKind::Invalid, "there is nothing to tell the agent"));
+        }
+        let (reply, replied) = oneshot::channel();
+        // A turn that is over hears nothing any more.
+        if self.commands.send(Command::Steer(text, reply)).await.is_err() {
+            return Ok(Steered::TooLate);
+        }
+        replied.await.unwrap_or(Ok(Steered::TooLate))
+    }
+
+    async fn answer(&self, request: RequestId, answer: Answer) -> Result<()> {
+        let _ = self.commands.send(Command::Answer(request, answer)).await;
+        Ok(())
+    }
+
+    async fn interrupt(&self) -> Result<()> {
+        self.stop.cancel();
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! Whether the runtimes can hold what the intents ask for. What they cannot is refused before the
+//! start, rather than found out in the middle.
+
+use crate::{Error, ErrorKind, Result};
+use party_formats::{Format, Intent};
+use party_harness::{Capabilities, Harness, Permissions, ToolDoor};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A seat as the check sees it.
+pub(crate) struct Seated<'s> {
+    pub(crate) name: &'s str,
+    pub(crate) role: &'s str,
+    pub(crate) harness: &'s str,
+}
+
+/// Looks at every intent that a seat can be called under.
+pub(crate) fn check_capabilities<'s>(
+    format: &Format,
+    seats: impl Iterator<Item = Seated<'s>>,
+    harnesses: &BTreeMap<String, Arc<dyn Harness>>,
+) -> Result<()> {
+    for Seated { name, role, harness } in seats {
+        let Some(can) = harnesses.get(harness).map(|harness| harness.info().capabilities) else { continue };
+        for intent in format.intents_of(role) {
+            if let Some(why) = format.intents.get(intent).and_then(|intent| what_is_missing(intent, can)) {
+                let context =
+                    format!("seat `{name}` cannot run under intent `{intent}` on harness `{harness}`: {why}");
+                return Err(Error::new(ErrorKind::Unsupported, context));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn what_is_missing(intent: &Intent, can: Capabilities) -> Option<&'static str> {
+    if intent.offered().next().is_some() && can.tools == ToolDoor::None {
+        return Some("it takes no tools of the host, and `tools` lists some");
+    }
+    if !intent.offered_own().is_empty() && !can.own_tools {
+        return Some("it has no tools of its own, and `ownTools` lists some");
+    }
+    if intent.ask && can.permissions == Permissions::Never {
+        return Some("it never asks before it uses a tool, and `ask` is set");
+    }
+    None
+}
