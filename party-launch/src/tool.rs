@@ -26,9 +26,10 @@ pub trait HostTool: fmt::Debug + Send + Sync + 'static {
     /// Runs for one call; `arguments` is a JSON object, and nothing else of it is checked. Calls of one
     /// turn run side by side. The answer is on the log before the agent is told.
     ///
-    /// A call ends with its attempt at the turn at the latest: it is cancelled then
-    /// ([`CallContext::cancelled`]), and dropped a second later. It must not block its thread. A panic
-    /// and a text of more than 1 MiB are errors to the agent.
+    /// A call ends with its attempt at the turn, or with the party, at the latest: it is cancelled then
+    /// ([`CallContext::cancelled`]), and dropped a second later. Where the party was let go, what it gives
+    /// in that second is lost. It must not block its thread. A panic and a text of more than 1 MiB are
+    /// errors to the agent.
     ///
     /// # Errors
     /// Whatever the agent should read; its causes are told too.
@@ -71,7 +72,8 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// Waits until the call is of no more use: its attempt has ended, or it took too long. Cancel-safe.
+    /// Waits until the call is of no more use: its attempt has ended, the party was let go, or it took too
+    /// long. Cancel-safe.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
     }

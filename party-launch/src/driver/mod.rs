@@ -123,9 +123,11 @@ impl Driver {
             error = held.lost() => Err(error),
             outcome = self.drive() => outcome,
         };
+        self.calls.values().for_each(OpenCall::cancel);
         self.tasks.shutdown().await;
-        self.handlers.shutdown().await;
         self.calls.clear();
+        // Each ends within its grace; what it gives comes too late.
+        while self.handlers.join_next().await.is_some() {}
         join_all(self.seats.iter().map(|seat| seat.close())).await;
         while self.closing.join_next().await.is_some() {}
         held.release().await;
