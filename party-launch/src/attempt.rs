@@ -13,10 +13,10 @@ use crate::{
     seat::SeatRuntime,
     view::View,
 };
-use party_core::{Cost, Offset, Outcome, Sent, TurnId, Usage, Usd};
+use party_core::{Cost, Failure, Offset, Outcome, Sent, TurnId, Usage, Usd};
 use party_harness::{
-    Answer, Error, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent,
-    TurnKey, TurnRequest,
+    Answer, Error, ErrorKind, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd,
+    TurnEvent, TurnKey, TurnRequest,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
@@ -140,7 +140,21 @@ fn failed(error: &Error) -> TurnEnd {
         reason = format!("{reason}: {error}");
         cause = error.source();
     }
-    TurnEnd { cost: Cost::Reported(Usd::ZERO), ..ended(Outcome::Failed, &reason) }
+    TurnEnd { cost: Cost::Reported(Usd::ZERO), ..broken(failure_of(error.kind()), &reason) }
+}
+
+/// A runtime that says what cannot be did start, and is given up.
+const fn failure_of(kind: ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::Protocol => Failure::Died,
+        // Whatever stood in the way, the runtime did not begin with the turn.
+        _ => Failure::NotStarted,
+    }
+}
+
+/// The end of a turn that failed in this way.
+pub(crate) fn broken(failure: Failure, reason: &str) -> TurnEnd {
+    TurnEnd { failure: Some(failure), ..ended(Outcome::Failed, reason) }
 }
 
 /// An end that the runtime did not tell.
@@ -154,5 +168,20 @@ pub(crate) fn ended(outcome: Outcome, reason: &str) -> TurnEnd {
         failure: None,
         sent: Sent::Delta,
         token: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_runtime_that_spoke_has_died() {
+        for kind in
+            [ErrorKind::Launch, ErrorKind::Missing, ErrorKind::Io, ErrorKind::Busy, ErrorKind::Invalid]
+        {
+            assert_eq!(failed(&Error::new(kind, "no")).failure, Some(Failure::NotStarted), "{kind:?}");
+        }
+        assert_eq!(failed(&Error::new(ErrorKind::Protocol, "no")).failure, Some(Failure::Died));
     }
 }

@@ -3,7 +3,7 @@
 use super::{Driver, permissions::MOST_QUESTIONS};
 use crate::{
     Result,
-    attempt::{Attempt, ended},
+    attempt::{Attempt, broken},
     log::{fresh_item, now},
     view::View,
 };
@@ -192,7 +192,7 @@ impl Driver {
         let turn =
             self.running.values().find(|running| running.task == error.id()).map(|running| running.key);
         match turn {
-            Some(key) => self.turn_ended(key, ended(Outcome::Failed, "the adapter panicked")).await,
+            Some(key) => self.turn_ended(key, broken(Failure::Died, "the adapter panicked")).await,
             None => Ok(()),
         }
     }
