@@ -9,6 +9,9 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
+/// So many bytes the arguments of a call may have as JSON text, and so many an answer, at every door.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
+
 /// Why a tool failed, in words for the agent that called it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -29,7 +32,7 @@ pub trait HostTool: fmt::Debug + Send + Sync + 'static {
     /// A call ends with its attempt at the turn, or with the party, at the latest: it is cancelled then
     /// ([`CallContext::cancelled`]), and dropped a second later. Where the party was let go, what it gives
     /// in that second is lost. It must not block its thread. A panic and a text of more than 1 MiB are
-    /// errors to the agent.
+    /// errors to the agent; arguments of more than 1 MiB do not come here.
     ///
     /// # Errors
     /// Whatever the agent should read; its causes are told too.

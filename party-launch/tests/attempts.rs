@@ -3,14 +3,14 @@
 
 mod common;
 
-use common::puppet::{Puppet, Stage};
+use common::puppet::{Puppet, Stage, said};
 use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{Bus, BusExt, Classes, MemoryBus},
     core::{Cost, Event, Failure, Offset, Outcome, TurnEnded, Usd},
     formats::Format,
     harness::{
-        Harness, TurnEnd,
+        Answer, Harness, TurnEnd,
         scripted::{Script, Scripted},
     },
 };
@@ -66,4 +66,22 @@ async fn a_stream_that_stops_and_an_adapter_that_panics_have_died() {
         assert_eq!((ended.outcome, ended.failure), (Outcome::Failed, Some(Failure::Died)));
         assert_eq!((ended.reason.as_deref(), ended.cost), (Some(why), Cost::Unknown));
     }
+}
+
+#[tokio::test]
+async fn a_question_with_an_input_of_more_than_a_mebibyte_is_denied_and_nobody_is_asked() {
+    let puppet = Puppet::new(|mut stage: Stage| async move {
+        stage.ask_for("q1", &"x".repeat(1 << 20));
+        let (request, answer) = stage.answered().await;
+        let why = "the input of `Bash` has 1048590 bytes, and may have 1048576; give less".to_owned();
+        assert_eq!((request.as_str(), answer), ("q1", Answer::Deny { why }));
+        said("Then not.")
+    });
+    let events = events(puppet).await;
+    assert!(!events.iter().any(|event| matches!(event, Event::PermissionAsked(_))), "{events:?}");
+    let ended = events.iter().find_map(|event| match event {
+        Event::TurnEnded(event) => Some(event.outcome),
+        _ => None,
+    });
+    assert_eq!(ended, Some(Outcome::Completed));
 }
