@@ -5,28 +5,38 @@ mod common;
 
 use common::puppet::{Puppet, Stage, said};
 use party_launch::{
-    Party, PartyBuilder, Seat,
-    bus::{Bus, BusExt, Classes, MemoryBus},
+    Party, PartyBuilder, Seat, Tool,
+    bus::{Bus, BusExt, Classes, Fault, FaultyBus, MemoryBus},
     core::{Cost, Event, Failure, Offset, Outcome, TurnEnded, Usd},
     formats::Format,
     harness::{
-        Answer, Harness, TurnEnd,
+        Answer, Harness, TurnEnd, TurnEvent,
         scripted::{Script, Scripted},
     },
 };
-use std::sync::Arc;
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{sync::Notify, time::sleep};
 
-fn room() -> Format {
-    let text = "name: room
-roles: { lead: { intent: speak } }
-intents: { speak: { tools: [share], ownTools: [Bash], ask: true } }
-";
-    Format::from_yaml(text).unwrap()
+fn room(tools: &str) -> Format {
+    let text = format!(
+        "name: room
+roles: {{ lead: {{ intent: speak }} }}
+intents: {{ speak: {{ tools: [{tools}], ownTools: [Bash], ask: true }} }}
+"
+    );
+    Format::from_yaml(&text).unwrap()
 }
 
 fn builder(bus: Arc<dyn Bus>, harness: impl Harness) -> PartyBuilder {
     let folder = std::env::temp_dir().join("party-tests");
-    Party::builder(bus).harness(harness).folder(folder).format(room()).seat(Seat::new("Ada", "lead"))
+    Party::builder(bus).harness(harness).folder(folder).format(room("share")).seat(Seat::new("Ada", "lead"))
 }
 
 /// All events of a session whose one turn is played so.
@@ -84,4 +94,46 @@ async fn a_question_with_an_input_of_more_than_a_mebibyte_is_denied_and_nobody_i
         _ => None,
     });
     assert_eq!(ended, Some(Outcome::Completed));
+}
+
+/// Ada calls a tool that takes a moment, and talks meanwhile. The place of the tool's answer behind the
+/// call, in a store that is full for a while once the tool has begun; where no place is given, the place
+/// where that would be.
+async fn answered_after(full_at: Option<u64>) -> (u64, usize) {
+    let fault = full_at.map_or(Fault::none(), |append| Fault::full(append, 6));
+    let bus = Arc::new(FaultyBus::new(Arc::new(MemoryBus::new()), fault));
+    let (begun, begun_at) = (Arc::new(Notify::new()), Arc::new(AtomicU64::new(0)));
+    let (tell, noted, store) = (Arc::clone(&begun), Arc::clone(&begun_at), Arc::clone(&bus));
+    let look = Tool::new("look", "Looks.", json!({ "type": "object" }), move |_, _| {
+        noted.store(store.appends(), Ordering::SeqCst);
+        tell.notify_one();
+        async {
+            sleep(Duration::from_millis(1)).await;
+            Ok("so".into())
+        }
+    });
+    let puppet = Puppet::new(move |stage: Stage| {
+        let begun = Arc::clone(&begun);
+        async move {
+            let talk = async {
+                begun.notified().await;
+                (0..500).for_each(|_| stage.tell(TurnEvent::Text { text: "and".into() }));
+            };
+            tokio::join!(stage.call("c1", "look", json!({})), talk);
+            said("so")
+        }
+    });
+    let party = builder(bus.clone(), puppet).format(room("share, look")).tool(look);
+    let party = party.start("Hi").await.unwrap();
+    party.at_rest().await.unwrap();
+    let records = bus.read_to_end(party.session(), Offset::START, Classes::ALL).await.unwrap();
+    let place = |kind: &str| records.iter().position(|record| record.kind == kind).unwrap();
+    (begun_at.load(Ordering::SeqCst), place("toolRan") - place("toolCalled"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_talks_without_pause_does_not_hold_up_the_answer_of_a_tool() {
+    let (begun_at, _) = answered_after(None).await;
+    let (_, place) = answered_after(Some(begun_at + 1)).await;
+    assert_eq!(place, 2, "only what was being written when the tool ended comes first");
 }
