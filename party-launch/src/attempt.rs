@@ -4,6 +4,7 @@
 mod attend;
 mod calls;
 mod pulse;
+mod trace;
 
 pub(crate) use calls::{CallCounts, Entered};
 
@@ -127,8 +128,17 @@ impl Attempt {
     }
 
     async fn tell(&self, event: TurnEvent) {
+        let key = self.key;
+        let request = match event {
+            TurnEvent::Started { .. }
+            | TurnEvent::PermissionAsked { .. }
+            | TurnEvent::PermissionWithdrawn { .. }
+            | TurnEvent::Ended(_) => Request::Event { key, event },
+            // Made here, as that may take its time, and the driver has one task for all.
+            event => Request::Trace { key, event: trace::traced(&event) },
+        };
         // A driver that is gone has no use for it.
-        let _ = self.requests.send(Request::Event { key: self.key, event }).await;
+        let _ = self.requests.send(request).await;
     }
 }
 

@@ -137,3 +137,29 @@ async fn an_agent_that_talks_without_pause_does_not_hold_up_the_answer_of_a_tool
     let (_, place) = answered_after(Some(begun_at + 1)).await;
     assert_eq!(place, 2, "only what was being written when the tool ended comes first");
 }
+
+#[tokio::test]
+async fn of_a_long_event_the_log_has_the_head_and_of_an_answer_all_of_it() {
+    let puppet = Puppet::new(|stage: Stage| async move {
+        let long = "x".repeat(1 << 20);
+        stage.tell(TurnEvent::Raw { event: json!(long).into() });
+        stage.tell(TurnEvent::Text { text: (*long).into() });
+        said(&long)
+    });
+    let bus = Arc::new(MemoryBus::new());
+    let party = builder(bus.clone(), puppet).start("Hi").await.unwrap();
+    party.at_rest().await.unwrap();
+    let records = bus.read_to_end(party.session(), Offset::START, Classes::ALL).await.unwrap();
+    let traced: Vec<_> = records.iter().filter(|record| record.kind == "traced").collect();
+    let events: Vec<_> = traced.iter().map(|record| record.event().unwrap()).collect();
+    let (head, quoted) = ("x".repeat(4 << 10), format!("\"{}", "x".repeat((4 << 10) - 1)));
+    for (event, (kind, bytes, head)) in
+        events.iter().zip([("raw", (1 << 20) + 2, quoted), ("text", 1 << 20, head)])
+    {
+        let Event::Traced(traced) = event else { panic!("{event:?}") };
+        assert_eq!(traced.event, json!({ "type": kind, "bytes": bytes, "head": head }));
+    }
+    assert_eq!(events.len(), 2);
+    let said = records.iter().find(|record| record.kind == "turnEnded").unwrap();
+    assert_eq!(said.items[0].text().len(), 1 << 20);
+}

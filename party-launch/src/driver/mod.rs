@@ -169,6 +169,7 @@ impl Driver {
         match request {
             Request::Input { record, reply } => self.input(record, reply).await,
             Request::Event { key, event } => self.turn_event(key, event).await,
+            Request::Trace { key, event } => self.trace(key, event).await,
             Request::Tool { call, reply } => self.tool_call(call, reply).await,
             Request::State { reply } => {
                 let _ = reply.send(self.log.engine.clone());

@@ -140,7 +140,7 @@ impl Driver {
     }
 
     pub(super) async fn turn_event(&mut self, key: TurnKey, event: TurnEvent) -> Result<()> {
-        if self.running.get(&key.turn).is_none_or(|running| running.key != key) {
+        if !self.runs_here(key) {
             return Ok(());
         }
         match event {
@@ -156,12 +156,21 @@ impl Driver {
                 self.permission_asked(key, request, tool, &input).await
             }
             TurnEvent::PermissionWithdrawn { request } => self.permission_withdrawn(key, request).await,
-            event => {
-                let event = serde_json::to_value(&event).unwrap_or(Value::Null);
-                let traced = Traced { turn: key.turn, attempt: key.attempt, event };
-                self.log.note(NewRecord::new(now(), &traced.into()).in_turn(key.turn)).await
-            }
+            // All else is traced.
+            _ => Ok(()),
         }
+    }
+
+    pub(super) async fn trace(&mut self, key: TurnKey, event: Value) -> Result<()> {
+        if !self.runs_here(key) {
+            return Ok(());
+        }
+        let traced = Traced { turn: key.turn, attempt: key.attempt, event };
+        self.log.note(NewRecord::new(now(), &traced.into()).in_turn(key.turn)).await
+    }
+
+    fn runs_here(&self, key: TurnKey) -> bool {
+        self.running.get(&key.turn).is_some_and(|running| running.key == key)
     }
 
     async fn turn_ended(&mut self, key: TurnKey, end: TurnEnd) -> Result<()> {
