@@ -1,13 +1,19 @@
-//! How an attempt fails where its runtime does not tell, and what it may stream.
+//! How an attempt fails where its runtime does not tell, what it may stream, and what that holds up.
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 
-use common::puppet::{Puppet, Stage, said};
+use common::{
+    lookout::Lookout,
+    puppet::{Puppet, Stage, said},
+};
 use party_launch::{
     Party, PartyBuilder, Seat, Tool,
-    bus::{Bus, BusExt, Classes, Fault, FaultyBus, MemoryBus},
-    core::{Cost, Event, Failure, Offset, Outcome, TurnEnded, Usd},
+    bus::{Batch, Bus, BusExt, Classes, Fault, FaultyBus, MemoryBus},
+    core::{
+        Author, BatchId, CloseReason, Command, Commanded, Cost, Event, Failure, NewRecord, Offset, Outcome,
+        Timestamp, TurnEnded, Usd,
+    },
     formats::Format,
     harness::{
         Answer, Harness, TurnEnd, TurnEvent,
@@ -162,4 +168,32 @@ async fn of_a_long_event_the_log_has_the_head_and_of_an_answer_all_of_it() {
     assert_eq!(events.len(), 2);
     let said = records.iter().find(|record| record.kind == "turnEnded").unwrap();
     assert_eq!(said.items[0].text().len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn a_host_that_asks_without_pause_does_not_hide_what_another_process_wrote() {
+    let lookout = Lookout { inner: MemoryBus::new(), polls: 1_000, eager: false };
+    let bus: Arc<dyn Bus> = Arc::new(lookout);
+    let puppet = Puppet::new(|stage: Stage| async move {
+        stage.interrupted.cancelled().await;
+        TurnEnd { outcome: Outcome::Cancelled, text: None, ..said("") }
+    });
+    let party = builder(Arc::clone(&bus), puppet).start("Hi").await.unwrap();
+    let asking = async { while party.state().await.unwrap().closed().is_none() {} };
+    let stopping = async {
+        let stop = NewRecord::new(Timestamp::default(), &Commanded { command: Command::Stop }.into());
+        let id = BatchId::derive(&[b"stop"]);
+        bus.append(Batch::input(party.session(), id, Author::human("eve"), vec![stop])).await.unwrap();
+    };
+    let both = async { tokio::join!(asking, stopping) };
+    tokio::time::timeout(Duration::from_secs(20), both).await.expect("the stop is acted on");
+    assert_eq!(party.finished().await.unwrap(), CloseReason::Aborted);
+}
+
+#[tokio::test]
+async fn a_store_that_tells_of_nothing_all_the_time_hides_no_agent() {
+    let lookout = Lookout { inner: MemoryBus::new(), polls: 0, eager: true };
+    let party = builder(Arc::new(lookout), Puppet::new(|_: Stage| async { said("so") }));
+    let party = party.start("Hi").await.unwrap();
+    tokio::time::timeout(Duration::from_secs(20), party.at_rest()).await.expect("she is heard").unwrap();
 }
