@@ -172,7 +172,7 @@ async fn of_a_long_event_the_log_has_the_head_and_of_an_answer_all_of_it() {
 
 #[tokio::test]
 async fn a_host_that_asks_without_pause_does_not_hide_what_another_process_wrote() {
-    let lookout = Lookout { inner: MemoryBus::new(), polls: 1_000, eager: false };
+    let lookout = Lookout { inner: MemoryBus::new(), polls: 1_000, nothing: 0.into() };
     let bus: Arc<dyn Bus> = Arc::new(lookout);
     let puppet = Puppet::new(|stage: Stage| async move {
         stage.interrupted.cancelled().await;
@@ -192,7 +192,7 @@ async fn a_host_that_asks_without_pause_does_not_hide_what_another_process_wrote
 
 #[tokio::test]
 async fn a_store_that_tells_of_nothing_all_the_time_hides_no_agent() {
-    let lookout = Lookout { inner: MemoryBus::new(), polls: 0, eager: true };
+    let lookout = Lookout { inner: MemoryBus::new(), polls: 0, nothing: 100_000.into() };
     let party = builder(Arc::new(lookout), Puppet::new(|_: Stage| async { said("so") }));
     let party = party.start("Hi").await.unwrap();
     tokio::time::timeout(Duration::from_secs(20), party.at_rest()).await.expect("she is heard").unwrap();

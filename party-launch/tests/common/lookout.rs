@@ -7,15 +7,18 @@ use party_launch::{
     },
     core::{Entry, Item, ItemId, Offset, Record},
 };
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 #[derive(Debug)]
 pub(crate) struct Lookout {
     pub(crate) inner: MemoryBus,
     /// So often whoever waits is polled before it looks.
     pub(crate) polls: usize,
-    /// It tells of nothing, again and again, which the trait allows.
-    pub(crate) eager: bool,
+    /// It tells of nothing, again and again, which the trait allows; so often at most.
+    pub(crate) nothing: AtomicUsize,
 }
 
 #[async_trait]
@@ -36,7 +39,14 @@ impl Bus for Lookout {
         for _ in 0..self.polls {
             tokio::task::yield_now().await;
         }
-        if self.eager { Ok(watch.after) } else { self.inner.changed(watch).await }
+        match self.nothing.load(Ordering::Relaxed) {
+            0 => self.inner.changed(watch).await,
+            1 => panic!("whoever listens hears nothing else"),
+            left => {
+                self.nothing.store(left - 1, Ordering::Relaxed);
+                Ok(watch.after)
+            }
+        }
     }
 
     async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>> {
