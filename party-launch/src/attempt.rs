@@ -4,6 +4,7 @@
 mod attend;
 mod calls;
 mod pulse;
+mod trace;
 
 pub(crate) use calls::{CallCounts, Entered};
 
@@ -13,10 +14,10 @@ use crate::{
     seat::SeatRuntime,
     view::View,
 };
-use party_core::{Cost, Offset, Outcome, Sent, TurnId, Usage, Usd};
+use party_core::{Cost, Failure, Offset, Outcome, Sent, TurnId, Usage, Usd};
 use party_harness::{
-    Answer, Error, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd, TurnEvent,
-    TurnKey, TurnRequest,
+    Answer, Error, ErrorKind, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd,
+    TurnEvent, TurnKey, TurnRequest,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
@@ -127,8 +128,17 @@ impl Attempt {
     }
 
     async fn tell(&self, event: TurnEvent) {
+        let key = self.key;
+        let request = match event {
+            TurnEvent::Started { .. }
+            | TurnEvent::PermissionAsked { .. }
+            | TurnEvent::PermissionWithdrawn { .. }
+            | TurnEvent::Ended(_) => Request::Event { key, event },
+            // Made here, as that may take its time, and the driver has one task for all.
+            event => Request::Trace { key, event: trace::traced(&event) },
+        };
         // A driver that is gone has no use for it.
-        let _ = self.requests.send(Request::Event { key: self.key, event }).await;
+        let _ = self.requests.send(request).await;
     }
 }
 
@@ -140,7 +150,21 @@ fn failed(error: &Error) -> TurnEnd {
         reason = format!("{reason}: {error}");
         cause = error.source();
     }
-    TurnEnd { cost: Cost::Reported(Usd::ZERO), ..ended(Outcome::Failed, &reason) }
+    TurnEnd { cost: Cost::Reported(Usd::ZERO), ..broken(failure_of(error.kind()), &reason) }
+}
+
+/// A runtime that says what cannot be did start, and is given up.
+const fn failure_of(kind: ErrorKind) -> Failure {
+    match kind {
+        ErrorKind::Protocol => Failure::Died,
+        // Whatever stood in the way, the runtime did not begin with the turn.
+        _ => Failure::NotStarted,
+    }
+}
+
+/// The end of a turn that failed in this way.
+pub(crate) fn broken(failure: Failure, reason: &str) -> TurnEnd {
+    TurnEnd { failure: Some(failure), ..ended(Outcome::Failed, reason) }
 }
 
 /// An end that the runtime did not tell.
@@ -154,5 +178,20 @@ pub(crate) fn ended(outcome: Outcome, reason: &str) -> TurnEnd {
         failure: None,
         sent: Sent::Delta,
         token: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_runtime_that_spoke_has_died() {
+        for kind in
+            [ErrorKind::Launch, ErrorKind::Missing, ErrorKind::Io, ErrorKind::Busy, ErrorKind::Invalid]
+        {
+            assert_eq!(failed(&Error::new(kind, "no")).failure, Some(Failure::NotStarted), "{kind:?}");
+        }
+        assert_eq!(failed(&Error::new(ErrorKind::Protocol, "no")).failure, Some(Failure::Died));
     }
 }

@@ -9,6 +9,9 @@ use serde_json::Value;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
+/// So many bytes the arguments of a call may have as JSON text, and so many an answer, at every door.
+pub(crate) const MOST_BYTES: usize = 1 << 20;
+
 /// Why a tool failed, in words for the agent that called it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,9 +29,10 @@ pub trait HostTool: fmt::Debug + Send + Sync + 'static {
     /// Runs for one call; `arguments` is a JSON object, and nothing else of it is checked. Calls of one
     /// turn run side by side. The answer is on the log before the agent is told.
     ///
-    /// A call ends with its attempt at the turn at the latest: it is cancelled then
-    /// ([`CallContext::cancelled`]), and dropped a second later. It must not block its thread. A panic
-    /// and a text of more than 1 MiB are errors to the agent.
+    /// A call ends with its attempt at the turn, or with the party, at the latest: it is cancelled then
+    /// ([`CallContext::cancelled`]), and dropped a second later. Where the party was let go, what it gives
+    /// in that second is lost. It must not block its thread. A panic and a text of more than 1 MiB are
+    /// errors to the agent; arguments of more than 1 MiB do not come here.
     ///
     /// # Errors
     /// Whatever the agent should read; its causes are told too.
@@ -71,7 +75,8 @@ pub struct CallContext {
 }
 
 impl CallContext {
-    /// Waits until the call is of no more use: its attempt has ended, or it took too long. Cancel-safe.
+    /// Waits until the call is of no more use: its attempt has ended, the party was let go, or it took too
+    /// long. Cancel-safe.
     pub async fn cancelled(&self) {
         self.cancel.cancelled().await;
     }

@@ -232,6 +232,6 @@ pub struct Traced {
     pub turn: TurnId,
     /// The attempt at it.
     pub attempt: u32,
-    /// What it streamed, as the harness has it.
+    /// What it streamed, as the harness has it; of a long event the `type`, the `bytes` and the `head`.
     pub event: Value,
 }

@@ -1,6 +1,6 @@
 //! Attending a running turn until it ends, by itself or because it has to.
 
-use super::{Attempt, ended, pulse::Pulse};
+use super::{Attempt, broken, ended, pulse::Pulse};
 use futures::{
     FutureExt, StreamExt,
     future::BoxFuture,
@@ -112,7 +112,7 @@ impl Attempt {
                         // While the driver had no time to listen, nobody looked for signs of life.
                         turn.pulse.listened();
                     }
-                    None => return ended(Outcome::Failed, "the runtime's stream ended without an end"),
+                    None => return broken(Failure::Died, "the runtime's stream ended without an end"),
                 },
             }
         }

@@ -39,6 +39,11 @@ impl OpenCall {
         heard > 0 || !waited
     }
 
+    /// Tells its tool that it is of no more use.
+    pub(super) fn cancel(&self) {
+        self.cancel.cancel();
+    }
+
     /// Whether all who waited have gone.
     fn is_unheard(&self) -> bool {
         !self.replies.is_empty() && self.replies.iter().all(oneshot::Sender::is_closed)
@@ -78,7 +83,7 @@ impl Driver {
             }
             // What ran for an attempt that is over may still report; what is answered otherwise may not.
             if !is_open || (has_ended && open.began_in_attempt) {
-                open.cancel.cancel();
+                open.cancel();
             }
             is_open
         });

@@ -1,6 +1,6 @@
 //! One run of a host's tool, which always gives an answer.
 
-use crate::tool::{BoxError, CallContext, HostTool};
+use crate::tool::{BoxError, CallContext, HostTool, MOST_BYTES};
 use futures::FutureExt as _;
 use party_harness::ToolReply;
 use serde_json::Value;
@@ -9,9 +9,6 @@ use tokio::time::sleep;
 
 /// So long a tool that was cancelled may still take.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// A longer answer is none; as much as arguments may have.
-const MOST_TEXT: usize = 1 << 20;
 
 /// Runs a tool for one call, within its time.
 pub(super) async fn run(
@@ -45,10 +42,10 @@ fn checked<P>(name: &str, ended: Result<Result<ToolReply, BoxError>, P>) -> Tool
         Ok(Err(error)) => ToolReply::error(in_full(name, &*error)),
         Err(_) => ToolReply::error(format!("`{name}` panicked")),
     };
-    if reply.text.len() > MOST_TEXT {
+    if reply.text.len() > MOST_BYTES {
         let found = reply.text.len();
         return ToolReply::error(format!(
-            "`{name}` gave {found} bytes, and an answer has {MOST_TEXT} at most; ask for less"
+            "`{name}` gave {found} bytes, and an answer has {MOST_BYTES} at most; ask for less"
         ));
     }
     reply

@@ -5,6 +5,7 @@
 
 mod calls;
 mod handler;
+mod moves;
 mod permissions;
 mod recover;
 mod tools;
@@ -19,14 +20,13 @@ use crate::{
 };
 use calls::{CallKey, OpenCall};
 use futures::future::join_all;
-use party_bus::{Bus, Watch};
+use moves::Moves;
 use party_core::{CloseReason, NewRecord, Offset, TurnId, Usd};
 use party_formats::Engine;
 use party_harness::{ToolPort, ToolReply, Turn, TurnKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -123,9 +123,11 @@ impl Driver {
             error = held.lost() => Err(error),
             outcome = self.drive() => outcome,
         };
+        self.calls.values().for_each(OpenCall::cancel);
         self.tasks.shutdown().await;
-        self.handlers.shutdown().await;
         self.calls.clear();
+        // Each ends within its grace; what it gives comes too late.
+        while self.handlers.join_next().await.is_some() {}
         join_all(self.seats.iter().map(|seat| seat.close())).await;
         while self.closing.join_next().await.is_some() {}
         held.release().await;
@@ -138,6 +140,7 @@ impl Driver {
     }
 
     async fn drive(&mut self) -> Result<()> {
+        let mut moves = Moves::default();
         loop {
             // An input that came while something else was written waits for its decision.
             if !self.log.engine.decide().is_empty() {
@@ -149,16 +152,15 @@ impl Driver {
             if self.log.engine.closed().is_some() {
                 return Ok(());
             }
-            let watch = Watch { session: self.log.session(), after: self.log.engine.head() };
-            let bus = Arc::clone(&self.log.bus);
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => return Ok(()),
-                Some(request) = self.inbox.recv() => self.handle(request).await?,
+                // What agents stream comes last: a seat may stream faster than the log takes it.
                 Some(ended) = self.tasks.join_next_with_id() => self.task_ended(&ended).await?,
                 Some(ended) = self.handlers.join_next_with_id() => self.tool_ended(ended).await?,
                 Some(_) = self.closing.join_next() => {}
-                head = moved(bus, watch) => self.head_moved(head).await?,
+                head = moves.next(&self.log) => self.head_moved(head).await?,
+                Some(request) = self.inbox.recv() => self.handle(request).await?,
             }
         }
     }
@@ -167,6 +169,7 @@ impl Driver {
         match request {
             Request::Input { record, reply } => self.input(record, reply).await,
             Request::Event { key, event } => self.turn_event(key, event).await,
+            Request::Trace { key, event } => self.trace(key, event).await,
             Request::Tool { call, reply } => self.tool_call(call, reply).await,
             Request::State { reply } => {
                 let _ = reply.send(self.log.engine.clone());
@@ -209,18 +212,5 @@ impl Driver {
             status.spent = engine.spent();
             status.closed = engine.closed();
         });
-    }
-}
-
-/// Waits until the head has moved. Where the store fails, it is asked again a little later.
-async fn moved(bus: Arc<dyn Bus>, watch: Watch) -> Result<Offset, party_bus::Error> {
-    let after = watch.after;
-    match bus.changed(watch).await {
-        Err(error) if error.is_retryable() => {
-            tracing::debug!(%error, "the store cannot tell whether somebody wrote");
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            Ok(after)
-        }
-        told => told,
     }
 }

@@ -1,7 +1,7 @@
 //! Questions of a runtime: recorded before anybody is asked, answered once the answer is recorded.
 
 use super::Driver;
-use crate::{Result, log::now};
+use crate::{Result, log::now, tool::MOST_BYTES};
 use party_core::{NewRecord, Permission, PermissionAsked, PermissionWithdrawn, TurnId};
 use party_harness::{Answer, RawJson, RequestId, TurnKey};
 
@@ -25,8 +25,7 @@ impl Driver {
             }
             return Ok(());
         }
-        if questions.len() >= MOST_QUESTIONS {
-            let why = format!("a turn may ask {MOST_QUESTIONS} times; end it");
+        if let Some(why) = refusal(questions.len(), &tool, input) {
             self.tell_runtime(key.turn, request, Answer::Deny { why });
             return Ok(());
         }
@@ -70,5 +69,18 @@ impl Driver {
         {
             tracing::warn!(%turn, "an answer came too late, or the attempt has too many to pass on");
         }
+    }
+}
+
+/// Why a question is denied without a record. An input that is too long is not cut: nobody can allow what
+/// was not shown.
+fn refusal(asked: usize, tool: &str, input: &RawJson) -> Option<String> {
+    let found = input.get().len();
+    if asked >= MOST_QUESTIONS {
+        Some(format!("a turn may ask {MOST_QUESTIONS} times; end it"))
+    } else if found > MOST_BYTES {
+        Some(format!("the input of `{tool}` has {found} bytes, and may have {MOST_BYTES}; give less"))
+    } else {
+        None
     }
 }

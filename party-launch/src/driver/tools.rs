@@ -1,10 +1,11 @@
 //! Tool calls: committed and decided before they are answered.
 
 use super::Driver;
-use crate::{Result, attempt::CallCounts, log::now, request::Request};
+use crate::{Result, attempt::CallCounts, log::now, request::Request, tool::MOST_BYTES};
 use party_core::{NewRecord, ToolCalled};
 use party_harness::{ToolCall, ToolPort, ToolReply, async_trait};
-use std::sync::Arc;
+use serde_json::Value;
+use std::{io, sync::Arc};
 use tokio::sync::{mpsc, oneshot};
 
 /// The port that all doors lead to. It does not keep the driver alive.
@@ -29,6 +30,12 @@ impl Port {
 impl ToolPort for Port {
     async fn call(&self, call: ToolCall) -> ToolReply {
         let gone = || ToolReply::error("the conversation is over");
+        if is_too_long(&call.arguments) {
+            return ToolReply::error(format!(
+                "the arguments of `{}` have more than {MOST_BYTES} bytes; give less",
+                call.name
+            ));
+        }
         let _counted = self.counts.call(call.key);
         let Some(requests) = self.requests.upgrade() else { return gone() };
         let (reply, answer) = oneshot::channel();
@@ -36,6 +43,25 @@ impl ToolPort for Port {
             return gone();
         }
         answer.await.unwrap_or_else(|_| gone())
+    }
+}
+
+/// Whether it has more than [`MOST_BYTES`] as JSON text. Counted here, in the task of whoever calls.
+fn is_too_long(arguments: &Value) -> bool {
+    serde_json::to_writer(Room(MOST_BYTES), arguments).is_err()
+}
+
+/// Takes so many bytes, and keeps none.
+struct Room(usize);
+
+impl io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

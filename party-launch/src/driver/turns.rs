@@ -3,7 +3,7 @@
 use super::{Driver, permissions::MOST_QUESTIONS};
 use crate::{
     Result,
-    attempt::{Attempt, ended},
+    attempt::{Attempt, broken},
     log::{fresh_item, now},
     view::View,
 };
@@ -140,7 +140,7 @@ impl Driver {
     }
 
     pub(super) async fn turn_event(&mut self, key: TurnKey, event: TurnEvent) -> Result<()> {
-        if self.running.get(&key.turn).is_none_or(|running| running.key != key) {
+        if !self.runs_here(key) {
             return Ok(());
         }
         match event {
@@ -156,12 +156,21 @@ impl Driver {
                 self.permission_asked(key, request, tool, &input).await
             }
             TurnEvent::PermissionWithdrawn { request } => self.permission_withdrawn(key, request).await,
-            event => {
-                let event = serde_json::to_value(&event).unwrap_or(Value::Null);
-                let traced = Traced { turn: key.turn, attempt: key.attempt, event };
-                self.log.note(NewRecord::new(now(), &traced.into()).in_turn(key.turn)).await
-            }
+            // All else is traced.
+            _ => Ok(()),
         }
+    }
+
+    pub(super) async fn trace(&mut self, key: TurnKey, event: Value) -> Result<()> {
+        if !self.runs_here(key) {
+            return Ok(());
+        }
+        let traced = Traced { turn: key.turn, attempt: key.attempt, event };
+        self.log.note(NewRecord::new(now(), &traced.into()).in_turn(key.turn)).await
+    }
+
+    fn runs_here(&self, key: TurnKey) -> bool {
+        self.running.get(&key.turn).is_some_and(|running| running.key == key)
     }
 
     async fn turn_ended(&mut self, key: TurnKey, end: TurnEnd) -> Result<()> {
@@ -192,7 +201,7 @@ impl Driver {
         let turn =
             self.running.values().find(|running| running.task == error.id()).map(|running| running.key);
         match turn {
-            Some(key) => self.turn_ended(key, ended(Outcome::Failed, "the adapter panicked")).await,
+            Some(key) => self.turn_ended(key, broken(Failure::Died, "the adapter panicked")).await,
             None => Ok(()),
         }
     }

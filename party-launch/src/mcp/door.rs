@@ -5,6 +5,7 @@ use super::{
     admissions::{Admissions, Fingerprint, Grant},
     guard::HungUp,
 };
+use crate::tool::MOST_BYTES;
 use axum::http::request::Parts;
 use futures::FutureExt as _;
 use party_harness::{ToolCall, ToolReply, ToolSpec};
@@ -24,8 +25,8 @@ use serde_json::Value;
 use std::{borrow::Cow, panic::AssertUnwindSafe, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
-/// 1 MiB of arguments, and room for what is around them.
-pub(super) const BODY_LIMIT: usize = (1 << 20) + (64 << 10);
+/// The arguments, and room for what is around them.
+pub(super) const BODY_LIMIT: usize = MOST_BYTES + (64 << 10);
 
 /// Where Claude Code puts its id of the call.
 const TOOL_USE_ID: &str = "claudecode/toolUseId";

@@ -1,6 +1,7 @@
 //! A scripted council, and a session's log in words.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
+pub(crate) mod lookout;
 pub(crate) mod puppet;
 
 use party_launch::{

@@ -39,12 +39,13 @@ impl Stage {
     }
 
     pub(crate) fn ask(&self, request: &str) {
+        self.ask_for(request, "ls");
+    }
+
+    pub(crate) fn ask_for(&self, request: &str, command: &str) {
         let (request, tool) = (RequestId(request.to_owned()), "Bash".to_owned());
-        self.tell(TurnEvent::PermissionAsked {
-            request,
-            tool,
-            input: RawJson::from(json!({ "command": "ls" })),
-        });
+        let input = RawJson::from(json!({ "command": command }));
+        self.tell(TurnEvent::PermissionAsked { request, tool, input });
     }
 
     pub(crate) async fn answered(&mut self) -> (String, Answer) {

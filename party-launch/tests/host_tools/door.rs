@@ -5,7 +5,7 @@ use party_launch::{
     CallContext, Seat, Tool,
     bus::MemoryBus,
     core::CloseReason,
-    harness::{McpEndpoint, ToolDoor},
+    harness::{McpEndpoint, ToolDoor, ToolReply},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -36,6 +36,14 @@ async fn post(endpoint: &McpEndpoint, params: Value, more: &str) -> (u16, Value)
 
 fn call(arguments: Value) -> Value {
     json!({ "name": "who", "arguments": arguments, "_meta": { "claudecode/toolUseId": "toolu_1" } })
+}
+
+/// The answer to a call over HTTP.
+pub(crate) async fn post_call(held: &Held, id: &str, name: &str, arguments: Value) -> ToolReply {
+    let params = json!({ "name": name, "arguments": arguments, "_meta": { "claudecode/toolUseId": id } });
+    let (_, answer) = post(&endpoint(held), params, "").await;
+    let text = answer["result"]["content"][0]["text"].as_str().unwrap().to_owned();
+    ToolReply { text, is_error: answer["result"]["isError"] == true }
 }
 
 fn endpoint(held: &Held) -> McpEndpoint {

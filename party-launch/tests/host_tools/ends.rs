@@ -1,6 +1,7 @@
 //! Tools that fail, panic, say too much, or never return.
 
 use crate::hands::{answers, builder, desk, format, schema};
+use futures::{FutureExt as _, future::join_all};
 use party_launch::{CallContext, Seat, Tool, bus::MemoryBus, core::CloseReason, harness::ToolReply};
 use serde_json::json;
 use std::sync::{Arc, Mutex};
@@ -84,6 +85,43 @@ async fn a_tool_that_never_returns_is_cancelled_and_dropped_with_its_turn() {
     let [(call, "ran", why, true)] = &answers[..] else { panic!("{answers:?}") };
     assert_eq!(call, "c1");
     assert!(why.starts_with("outcome unknown: ") && why.ends_with(" while `hang` ran"), "{why}");
+}
+
+#[tokio::test]
+async fn a_party_that_is_shut_down_or_dropped_cancels_its_tools_and_waits_for_what_they_still_do() {
+    for drops in [false, true] {
+        let (begun, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tidy, hang) = {
+            let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+            let tidy = Tool::new("tidy", "Tidies up.", schema(), move |_, call: CallContext| {
+                let (begun, done) = (Arc::clone(&begun), Arc::clone(&done));
+                async move {
+                    begun.notify_one();
+                    call.cancelled().await;
+                    tokio::task::yield_now().await;
+                    done.notify_one();
+                    Ok("tidy".into())
+                }
+            });
+            (tidy, Tool::new("hang", "Hangs.", schema(), |_, _| std::future::pending()))
+        };
+        let bus = Arc::new(MemoryBus::new());
+        let (party, ada) = desk(bus.clone(), vec![tidy, hang]).await;
+        let (session, port) = (party.session(), Arc::clone(&ada.port));
+        let calls = [ada.call("c1", "hang", json!({})), ada.call("c2", "tidy", json!({}))];
+        let asked = tokio::spawn(async move { join_all(calls.map(|call| port.call(call))).await });
+        begun.notified().await;
+        if drops {
+            drop(party);
+            done.notified().await;
+        } else {
+            party.shutdown().await.unwrap();
+            assert!(done.notified().now_or_never().is_some(), "it was done before");
+        }
+        let over = ToolReply::error("the conversation is over");
+        assert_eq!(asked.await.unwrap(), [over.clone(), over]);
+        assert!(answers(bus.as_ref(), session).await.is_empty(), "nobody knows how they ended");
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! What is refused: before the start, on resume, and of calls.
 
-use crate::hands::{answers, builder, counting, desk, format};
+use crate::{
+    door::post_call,
+    hands::{answers, builder, builder_by, counting, desk, format},
+};
 use party_launch::{
     ErrorKind, Seat,
     bus::{Bus, BusExt, Classes, MemoryBus, SessionQuery},
     core::{Offset, SessionId},
-    harness::{ToolCall, TurnKey},
+    harness::{ToolCall, ToolDoor, ToolReply, TurnKey},
 };
 use serde_json::json;
 use std::sync::{
@@ -107,4 +110,29 @@ async fn a_turn_may_call_a_thousand_times() {
     assert_eq!(count.load(Ordering::SeqCst), 1_000);
     ada.say("Done.");
     party.finished().await.unwrap();
+}
+
+#[tokio::test]
+async fn arguments_of_more_than_a_mebibyte_are_refused_at_both_doors_without_a_record() {
+    // `{"text":""}` is around the text; a quote takes two bytes.
+    let (most, quotes) = ("x".repeat((1 << 20) - 11), "\"".repeat(1 << 19));
+    for door in [ToolDoor::InProcess, ToolDoor::McpHttp] {
+        let (bus, count) = (Arc::new(MemoryBus::new()), count());
+        let (party, mut turns) = builder_by(door, bus.clone());
+        let party = party.format(format("look")).seat(Seat::new("Ada", "clerk"));
+        let party = party.tool(counting("look", &count)).start("Well?").await.unwrap();
+        let ada = turns.recv().await.unwrap();
+        let ask = async |id: &str, text: &str| match door {
+            ToolDoor::McpHttp => post_call(&ada, id, "look", json!({ "text": text })).await,
+            _ => ada.ask(id, "look", json!({ "text": text })).await,
+        };
+        let refused = ToolReply::error("the arguments of `look` have more than 1048576 bytes; give less");
+        assert_eq!(ask("c1", &quotes).await, refused);
+        assert_eq!(ask("c2", &format!("{most}x")).await, refused);
+        // The answer of this tool is as long as its arguments, and too long.
+        assert!(ask("c3", &most).await.text.starts_with("`look` gave 10485"));
+        let calls = answers(bus.as_ref(), party.session()).await;
+        assert_eq!(calls.iter().map(|answer| answer.0.as_str()).collect::<Vec<_>>(), ["c3"]);
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
 }
