@@ -1,6 +1,6 @@
 //! The process that serves turns, with its pipes.
 
-use super::{child::Child, shape::Shape};
+use super::{child::Child, gate::Gate, shape::Shape};
 use crate::claude_code::{
     codec::{Decoded, Decoder, Exit},
     run::{DRAIN, Started},
@@ -43,6 +43,7 @@ pub(super) struct Live {
     pub(super) decoder: Decoder,
     /// When it is late with its answer to the line that opens the protocol.
     pub(super) opening: Option<Instant>,
+    pub(super) gate: Gate,
     pub(super) child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
@@ -76,6 +77,7 @@ impl Live {
             session,
             decoder,
             opening: Some(Instant::now() + CONTROL_PATIENCE),
+            gate: Gate::Shut,
             child: Child::new(running, token),
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,
