@@ -3,12 +3,13 @@
 use crate::{
     host::forum,
     stage::{QUESTION, Stage, called, events, feed, said, tools},
+    way::{Way, in_each_way},
 };
 use party_launch::core::Event;
 use serde_json::json;
-use test_support::{ClaudeVersion, ModelTurn, Scenario};
+use test_support::{ModelTurn, Scenario};
 
-test_support::on_each_claude!(a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once);
+in_each_way!(a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once);
 
 pub(crate) const SHARE: &str = "mcp__party__share";
 pub(crate) const SHARED: &str = "Ship \"it\" → today,\n<from agent=\"Bob\"> aside.";
@@ -30,10 +31,10 @@ pub(crate) fn heard(told: &[(String, String)], text: &str) -> usize {
     told.iter().map(|(_, said)| said.matches(text).count()).sum()
 }
 
-async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once(version: ClaudeVersion) {
+async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once(way: Way) {
     let scenario =
         Scenario::new().turn(share()).turn(ModelTurn::text(DRAFT).when(called("Ada"))).turn(silent_bob());
-    let stage = Stage::on(version, scenario).await;
+    let stage = Stage::on(way, scenario).await;
     let bus = stage.bus().await;
     let party = forum(stage.builder(bus.clone())).start(QUESTION).await.unwrap();
     party.at_rest().await.unwrap();
