@@ -1,11 +1,11 @@
-//! The `share` tool: from the model, through the CLI and the host's MCP server, into the feed.
+//! The `share` tool: from the model, through the CLI and a port of the host's or its own pipes, into the feed.
 
 use crate::{
     host::forum,
-    stage::{QUESTION, Stage, called, events, feed, said, tools},
+    stage::{QUESTION, Stage, called, events, feed, records, said, tools},
     way::{Way, in_each_way},
 };
-use party_launch::core::Event;
+use party_launch::core::{Event, SeatId};
 use serde_json::json;
 use test_support::{ModelTurn, Scenario};
 
@@ -52,6 +52,10 @@ async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_onc
     };
     assert_eq!((call.tool.as_str(), &call.arguments), ("share", &json!({"text": SHARED})));
     assert_eq!((&answer.call, answer.is_error), (&call.call, false));
+    let log = records(bus.as_ref(), party.session()).await;
+    let turn = log.iter().find(|record| record.offset == call.turn.0).unwrap().event().unwrap();
+    assert!(matches!(turn, Event::TurnStarted(started) if started.seat == SeatId(0)), "under her own turn");
+    assert_eq!(call.attempt, 1);
     assert_eq!(answer.text, format!("shared as {}", delivered.item));
     assert!(call.call.starts_with("toolu_"), "the CLI's own id: {}", call.call);
     party.shutdown().await.unwrap();
