@@ -68,13 +68,12 @@ impl ToolPort for Tools {
         if hangs {
             std::future::pending::<()>().await;
         }
-        ToolReply { text: "shared".into(), is_error: false }
+        ToolReply::text("shared")
     }
 }
 
 fn with_tools(mut request: TurnRequest) -> TurnRequest {
-    let tool =
-        |name: &str| ToolSpec { name: name.into(), description: String::new(), input_schema: json!({}) };
+    let tool = |name: &str| ToolSpec::new(name, "", json!({}));
     request.tools = vec![tool("share"), tool("hang")];
     request
 }

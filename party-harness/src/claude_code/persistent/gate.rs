@@ -84,11 +84,7 @@ mod tests {
     use serde_json::{Value, json};
 
     fn told(answer: Result<Value, String>) -> Result<Vec<u8>, String> {
-        let tool = |name: &str| ToolSpec {
-            name: name.into(),
-            description: String::new(),
-            input_schema: json!({"type": "object"}),
-        };
+        let tool = |name| ToolSpec::new(name, "", json!({"type": "object"}));
         let tools = full_names(SERVER, &[tool("share"), tool("a.b")]);
         let mut gate = Gate::Shut;
         assert_eq!(gate.reached("h".into()), lines::status());
