@@ -16,6 +16,7 @@ pub(crate) fn go_on(session: SessionId, store: &Path, args: &Args) -> String {
     let mut command = show(session, store);
     let pass_env = (!args.pass_env.is_empty()).then(|| args.pass_env.join(","));
     for (option, value) in [
+        ("--claude-mode", args.claude_mode.map(|mode| OsStr::new(mode.name()))),
         ("--claude-bin", args.claude_bin.as_deref().map(Path::as_os_str)),
         ("--pass-env", pass_env.as_deref().map(OsStr::new)),
         ("--script", args.script.as_deref().map(Path::as_os_str)),
@@ -56,6 +57,13 @@ fn escaped(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_session_goes_on_in_the_mode_that_it_was_started_in() {
+        let args = ["Ship?", "--claude-mode", "persistent"].map(Into::into);
+        let command = go_on(SessionId::derive(&[]), Path::new("a.db"), &Args::parse(args).unwrap());
+        assert!(command.ends_with("--store a.db --claude-mode persistent"), "{command}");
+    }
 
     #[test]
     fn words_are_quoted_where_a_shell_would_take_them_apart() {

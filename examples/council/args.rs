@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::values::{Runtime, Show, Told, budget, names, number};
+use crate::values::{ClaudeMode, Runtime, Show, Told, budget, names, number};
 use lexopt::{Arg, Parser};
 use party_core::{SessionId, Usd};
 use party_examples::{
@@ -27,6 +27,8 @@ Options:
   --canvas [FILE]      the transcript as Markdown, to FILE or standard output
   --json               one JSON object per record on standard output, nothing else
   --pass-env A,B       variables that agents may see beside HOME, PATH, USER, LANG, LC_*, TZ, TMPDIR
+  --claude-mode MODE   per-turn: a process for each turn, or persistent: one for each persona
+                       [default: per-turn]
   --claude-bin PATH    the claude binary [default: PARTY_CLAUDE_BIN, else from PATH]
   --script FILE        what the scripted personas say, instead of the shipped script
   -h, --help           this text
@@ -49,6 +51,7 @@ pub(crate) struct Args {
     pub(crate) canvas: Option<Option<PathBuf>>,
     pub(crate) json: bool,
     pub(crate) pass_env: Vec<String>,
+    pub(crate) claude_mode: Option<ClaudeMode>,
     pub(crate) claude_bin: Option<PathBuf>,
     pub(crate) script: Option<PathBuf>,
     pub(crate) help: bool,
@@ -102,6 +105,7 @@ impl Args {
             "harness" => once(name, &mut self.harness, Runtime::parse(&text(name, parser)?)?)?,
             "persona-dir" => once(name, &mut self.persona_dir, path(name, parser)?)?,
             "store" => once(name, &mut self.store, path(name, parser)?)?,
+            "claude-mode" => once(name, &mut self.claude_mode, ClaudeMode::parse(&text(name, parser)?)?)?,
             "claude-bin" => once(name, &mut self.claude_bin, path(name, parser)?)?,
             "script" => once(name, &mut self.script, path(name, parser)?)?,
             "pass-env" => self.pass_env.extend(names(&text(name, parser)?)),
@@ -227,6 +231,12 @@ mod tests {
                 "--budget: `abc` is not an amount in USD: expected a number such as 1.50",
             ),
             (&["Q", "--harness", "gpt"], "--harness: unknown harness `gpt`; there are: scripted, claude"),
+            (
+                &["Q", "--claude-mode", "fast"],
+                "--claude-mode: unknown mode `fast`; there are: per-turn, persistent",
+            ),
+            (&["Q", "--claude-mode"], "--claude-mode needs a value"),
+            (&["Q", "--claude-mode=per-turn", "--claude-mode=per-turn"], "--claude-mode is given twice"),
             (&["Q", "--budget"], "--budget needs a value"),
             (&["Q", "--budget", "1", "--budget", "2"], "--budget is given twice"),
             (&["Q", "--json", "--json"], "--json is given twice"),

@@ -2,7 +2,7 @@
 
 use crate::{
     args::Args,
-    values::{Runtime, budget},
+    values::{ClaudeMode, Runtime, budget},
 };
 use party_core::{BudgetTerms, SeatSpec, Usd};
 use party_examples::BadInput;
@@ -86,6 +86,10 @@ impl Hosting {
             .or_else(|| env::var_os("PARTY_CLAUDE_BIN").map(Into::into))
             .unwrap_or_else(|| "claude".into());
         let claude = ClaudeCode::new(program).env(environment.clone());
+        let claude = match args.claude_mode.unwrap_or_default() {
+            ClaudeMode::PerTurn => claude,
+            ClaudeMode::Persistent => claude.persistent(),
+        };
         Ok(Self { script: script(args, seats)?, claude, environment })
     }
 

@@ -45,6 +45,29 @@ impl Runtime {
     }
 }
 
+/// How many turns a process of `claude` serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ClaudeMode {
+    #[default]
+    PerTurn,
+    Persistent,
+}
+
+impl ClaudeMode {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::PerTurn => "per-turn",
+            Self::Persistent => "persistent",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Result<Self, BadInput> {
+        [Self::PerTurn, Self::Persistent].into_iter().find(|mode| mode.name() == name).ok_or_else(|| {
+            BadInput::new(format!("--claude-mode: unknown mode `{name}`; there are: per-turn, persistent"))
+        })
+    }
+}
+
 /// Reads an amount that has to be more than nothing.
 pub(crate) fn budget(source: &str, text: &str) -> Result<Usd, BadInput> {
     let amount: Usd = text.parse().map_err(|error| BadInput::new(format!("{source}: {error}")))?;

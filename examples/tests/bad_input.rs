@@ -34,6 +34,7 @@ fn a061_a062_a063_options_that_cannot_be_used_are_named() {
         (&[Q, "--budget", "abc"], "--budget: `abc` is not an amount in USD"),
         (&[Q, "--budget", "0.000001"], "leaves no room for a turn"),
         (&[Q, "--harness", "hal"], "unknown harness `hal`; there are: scripted, claude"),
+        (&[Q, "--claude-mode", "fast"], "unknown mode `fast`; there are: per-turn, persistent"),
         (&[Q, "--harness", "claude"], "npm install -g @anthropic-ai/claude-code"),
         (&[Q, "--harness", "claude", "--claude-bin", "/no/such/claude"], "/no/such/claude"),
         (&[Q, "--pass-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),

@@ -59,13 +59,25 @@ fn asked(fake: &FakeAnthropic, name: &str) -> usize {
 
 #[tokio::test]
 async fn a051_a054_a201_two_rounds_on_claude_killed_once_and_resumed() {
+    Box::pin(two_rounds(false)).await;
+}
+
+#[tokio::test]
+async fn a051_a054_a161_a201_two_rounds_on_a_persistent_claude_killed_once_and_resumed() {
+    Box::pin(two_rounds(true)).await;
+}
+
+async fn two_rounds(is_persistent: bool) {
     let (place, slow) = (Place::new(), Gate::new());
     let fake = FakeAnthropic::start(scenario(Some(&slow))).await;
-    let mut command = council(&place, &fake, &[QUESTION, "--harness", "claude", "--rounds", "2"]);
+    let mode: &[&str] = if is_persistent { &["--claude-mode", "persistent"] } else { &[] };
+    let started = [&[QUESTION, "--harness", "claude", "--rounds", "2"], mode].concat();
+    let mut command = council(&place, &fake, &started);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     // All have asked, so that no orphan asks later.
     fake.wait_for_model_requests(8).await;
     slow.arrived().await;
+    assert_eq!(living(&place).into_iter().any(serves_many_turns), is_persistent);
     child.kill().unwrap();
     child.wait().unwrap();
     let session = place.sessions().remove(0);
@@ -78,7 +90,7 @@ async fn a051_a054_a201_two_rounds_on_claude_killed_once_and_resumed() {
     assert!(stderr(&missing).contains("install Claude Code"), "{}", said(&missing));
 
     fake.set(scenario(None));
-    let resumed = run(council(&place, &fake, &["--resume", &session])).await;
+    let resumed = run(council(&place, &fake, &[&["--resume", &session], mode].concat())).await;
     assert_eq!(resumed.status.code(), Some(0), "{}", said(&resumed));
     let shown = String::from_utf8(resumed.stdout.clone()).unwrap();
     let mut expected = vec![QUESTION.to_owned()];
@@ -109,6 +121,12 @@ fn ended(place: &Place, session: &str) -> BTreeSet<(u64, u64)> {
     };
     let ends = records.iter().filter(|record| record["kind"] == "turnEnded");
     ends.map(|record| of_turn(&record["body"]["turn"])).collect()
+}
+
+/// Only such a process says again what it is told.
+fn serves_many_turns(pid: i32) -> bool {
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments.split(|byte| *byte == 0).any(|argument| argument == b"--replay-user-messages")
 }
 
 /// The processes whose home is this place.

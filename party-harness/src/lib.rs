@@ -75,7 +75,7 @@
 //! * **Tools.** Calls reach the host through one [`ToolPort`], under the turn's key, with the runtime's
 //!   id and the model's arguments; only tools that the turn lists, and none after the end.
 //! * **Nothing is left.** A turn that is interrupted or dropped, a session that is closed and a harness
-//!   that is shut down leave no process behind.
+//!   that is shut down leave no process behind; a session that is open may keep one for its next turn.
 //! * **Declared, not guessed.** What a runtime cannot do its [`Capabilities`] say.
 //!
 //! Each of these is a case of the [conformance suite](#conformance).

@@ -21,15 +21,20 @@ impl ClaudeVersion {
         }
     }
 
+    /// The variable that names its binary.
+    pub const fn variable(self) -> &'static str {
+        match self {
+            Self::Current => "PARTY_TEST_CLAUDE",
+            Self::Older => "PARTY_TEST_CLAUDE_OLDER",
+        }
+    }
+
     /// The binary that `cargo xtask test` fetched.
     ///
     /// # Panics
     /// If `PARTY_TEST_CLAUDE`, or `PARTY_TEST_CLAUDE_OLDER` for the older one, does not name a file.
     pub fn binary(self) -> PathBuf {
-        let variable = match self {
-            Self::Current => "PARTY_TEST_CLAUDE",
-            Self::Older => "PARTY_TEST_CLAUDE_OLDER",
-        };
+        let variable = self.variable();
         match std::env::var_os(variable).map(PathBuf::from) {
             Some(path) if path.is_file() => path,
             Some(path) => panic!("{variable}: no file {}; run `cargo xtask test`", path.display()),

@@ -76,7 +76,11 @@ pub(super) fn mcp_config(mcp: &McpEndpoint) -> Value {
 
 /// The names of a server's tools, such as `mcp__party__share`.
 pub(super) fn full_names(server: &str, tools: &[ToolSpec]) -> Vec<String> {
-    tools.iter().map(|tool| format!("mcp__{}__{}", plain(server), plain(&tool.name))).collect()
+    tools.iter().map(|tool| full_name(server, &tool.name)).collect()
+}
+
+pub(super) fn full_name(server: &str, tool: &str) -> String {
+    format!("mcp__{}__{}", plain(server), plain(tool))
 }
 
 /// The CLI's own spelling of names.

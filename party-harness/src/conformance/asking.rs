@@ -127,6 +127,7 @@ pub async fn a_running_turn_takes_a_message(stage: &dyn Stage) -> Played {
     let (begun, turn) = play.begin(&session, play.request(ANN, "Think.")).await;
     let control = Arc::clone(&turn.control);
     assert_eq!(control.steer("And hurry.".to_owned()).await.expect("a message"), Steered::Taken);
+    stage.steered(ANN);
     let end = end_of(&play.read(begun, turn).await);
     assert_eq!(end.text.as_deref(), Some("As you say."), "{end:?}");
     if let Some(heard) = stage.heard(ANN) {

@@ -168,15 +168,29 @@ impl<'a> Play<'a> {
         events
     }
 
-    /// Waits until nothing of a seat lives, where the stage can tell.
-    pub(super) async fn gone(&self, seat: SeatId) {
-        until(|| self.stage.alive(seat).is_none_or(|alive| alive == 0)).await;
+    /// Waits until nothing of a seat lives but what its session keeps for the next turn, where the
+    /// stage can tell.
+    pub(super) async fn rests(&self, seat: SeatId) {
+        self.at_most(seat, self.stage.kept_between_turns()).await;
     }
 
-    /// Makes sure that nothing of a seat lives, but for the moment that a killed process takes to die.
+    /// The same, but for the moment that a killed process takes to die.
+    pub(super) async fn is_at_rest(&self, seat: SeatId) {
+        self.has_at_most(seat, self.stage.kept_between_turns()).await;
+    }
+
+    /// Makes sure that nothing of a seat lives whose session is closed, but for the same moment.
     pub(super) async fn is_gone(&self, seat: SeatId) {
-        let gone = tokio::time::timeout(Duration::from_secs(2), self.gone(seat)).await;
-        assert!(gone.is_ok(), "processes of seat {seat} were left: {:?}", self.stage.alive(seat));
+        self.has_at_most(seat, 0).await;
+    }
+
+    async fn has_at_most(&self, seat: SeatId, count: usize) {
+        let found = tokio::time::timeout(Duration::from_secs(2), self.at_most(seat, count)).await;
+        assert!(found.is_ok(), "processes of seat {seat} were left: {:?}", self.stage.alive(seat));
+    }
+
+    async fn at_most(&self, seat: SeatId, count: usize) {
+        until(|| self.stage.alive(seat).is_none_or(|alive| alive <= count)).await;
     }
 }
 

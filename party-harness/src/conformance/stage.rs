@@ -105,6 +105,15 @@ pub trait Stage: Send + Sync {
         None
     }
 
+    /// How many of them an open session keeps for its next turn; 0. None is kept when it is closed.
+    fn kept_between_turns(&self) -> usize {
+        0
+    }
+
+    /// A message was sent to the running turn of a seat. A stage whose model does not hear of it before
+    /// its next call lets [`Act::AwaitSteer`] pass here.
+    fn steered(&self, _seat: SeatId) {}
+
     /// A harmless tool of the runtime's own, and arguments for it, which [`Act::Own`] uses.
     fn own_tool(&self) -> Option<(String, Value)> {
         None

@@ -29,7 +29,7 @@ pub async fn an_interrupt_ends_the_turn_and_nothing_else(stage: &dyn Stage) -> P
     let end = end_of(&play.read(begun, turn).await);
     assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");
     control.interrupt().await.expect("one after the end");
-    play.is_gone(ANN).await;
+    play.is_at_rest(ANN).await;
     next_turn_works(&play, &session).await;
     Ok(())
 }
@@ -42,7 +42,7 @@ pub async fn an_interrupt_before_the_first_event_ends_the_turn(stage: &dyn Stage
     turn.control.interrupt().await.expect("an interrupt");
     let end = end_of(&play.read(Vec::new(), turn).await);
     assert_eq!(end.outcome, Outcome::Cancelled, "{end:?}");
-    play.gone(ANN).await;
+    play.rests(ANN).await;
     next_turn_works(&play, &session).await;
     Ok(())
 }
@@ -54,7 +54,7 @@ pub async fn a_dropped_turn_ends_and_frees_the_session(stage: &dyn Stage) -> Pla
     let (_, turn) = play.begin(&session, play.request(ANN, "cue-1")).await;
     drop(turn);
     until(|| session.state().health == Health::Idle).await;
-    play.gone(ANN).await;
+    play.rests(ANN).await;
     next_turn_works(&play, &session).await;
     Ok(())
 }

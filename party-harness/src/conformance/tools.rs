@@ -125,7 +125,7 @@ pub async fn no_call_comes_after_the_end(stage: &dyn Stage) -> Played {
     assert_eq!(end_of(&events).outcome, Outcome::Cancelled, "{events:?}");
     play.port.release();
     until(|| session.state().health == Health::Idle).await;
-    play.gone(ANN).await;
+    play.rests(ANN).await;
     let end = play.run(&session, play.request(ANN, "cue-2")).await;
     assert_eq!(end.text.as_deref(), Some("Next."), "{end:?}");
     let names: Vec<String> = play.port.calls().into_iter().map(|call| call.name).collect();

@@ -5,7 +5,7 @@ use super::{
     host::View,
     play::{ANN, BOB, Play, calls, declared, end_of, not_shown, on, says},
 };
-use crate::{CostSource, ErrorKind, Health, Permissions, TurnEvent, TurnRequest};
+use crate::{Close, CostSource, ErrorKind, Health, Permissions, TurnEvent, TurnRequest};
 use futures::StreamExt as _;
 use party_core::{Failure, Outcome, Sent, Usd};
 
@@ -35,7 +35,9 @@ pub async fn a_turn_ends_once_with_what_was_said(stage: &dyn Stage) -> Played {
         _ => None,
     });
     assert_eq!(texts.collect::<String>(), said, "{events:?}");
-    play.gone(ANN).await;
+    play.rests(ANN).await;
+    session.close(Close::Orderly).await.expect("a close");
+    play.is_gone(ANN).await;
     Ok(())
 }
 
@@ -59,7 +61,7 @@ pub async fn a_failed_turn_says_why(stage: &dyn Stage) -> Played {
     assert!(!reason.trim().is_empty() && !reason.contains('\n'), "no reason in one line: {reason:?}");
     let end = play.run(&session, play.request(ANN, "cue-2")).await;
     assert_eq!(end.text.as_deref(), Some("Better."), "{end:?}");
-    play.gone(ANN).await;
+    play.rests(ANN).await;
     Ok(())
 }
 

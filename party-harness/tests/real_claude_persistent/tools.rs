@@ -16,7 +16,7 @@ test_support::on_each_claude!(
     calls_of_one_message_run_beside_each_other,
     a_tool_that_panics_or_refuses_is_an_error_to_the_model,
     a_tool_that_hangs_ends_with_its_turn,
-    a165_tools_that_the_runtime_does_not_take_fail_the_turn_before_an_answer_is_paid,
+    a165_tools_that_the_runtime_does_not_take_fail_the_turn_before_the_model_is_asked,
 );
 
 fn calling(names: &[&str]) -> ModelTurn {
@@ -110,12 +110,10 @@ async fn a_tool_that_hangs_ends_with_its_turn(version: ClaudeVersion) {
     assert_eq!((end.text.as_deref(), pid(&bench)), (Some("Fine."), process), "{end:?}");
 }
 
-async fn a165_tools_that_the_runtime_does_not_take_fail_the_turn_before_an_answer_is_paid(
+async fn a165_tools_that_the_runtime_does_not_take_fail_the_turn_before_the_model_is_asked(
     version: ClaudeVersion,
 ) {
-    // On a busy machine the CLI may ask the model before it stands still: the answer never comes.
-    let scenario = Scenario::new().turn(ModelTurn::empty().hang()).default_turn(ModelTurn::text("Fine."));
-    let (bench, fake) = host(version, scenario).await;
+    let (bench, fake) = host(version, Scenario::new().default_turn(ModelTurn::text("Fine."))).await;
     let session = bench.open_with(Tools::new(), None).await;
     let mut request = with(bench.request(1, 1, "", "begin"), &["share"]);
     request.tools[0].input_schema = json!({"type": "nonsense"});
@@ -126,10 +124,7 @@ async fn a165_tools_that_the_runtime_does_not_take_fail_the_turn_before_an_answe
         Some("the mcp server `party` does not offer the tool `mcp__party__share`")
     );
     assert_eq!((end.text, end.cost), (None, Cost::Reported(Usd::ZERO)));
-    assert!(fake.model_requests().len() <= 1 && bench.alive() == 0);
-    if fake.model_requests().is_empty() {
-        fake.set(Scenario::new().default_turn(ModelTurn::text("Fine.")).count_side());
-    }
+    assert_eq!((fake.model_requests().len(), bench.alive()), (0, 0));
     let end = end_of(begin(&session, with(bench.request(2, 1, "", "begin"), &["share"])).await).await;
     assert_eq!(end.outcome, Outcome::Completed, "{end:?}");
 }

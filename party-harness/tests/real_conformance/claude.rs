@@ -7,7 +7,7 @@ use crate::{
     stages::{self, Folders},
 };
 use party_harness::{
-    Capabilities, Harness, McpEndpoint, RuntimeSpec, ToolPort, ToolSpec, TurnKey, async_trait,
+    Capabilities, Harness, McpEndpoint, RuntimeSpec, ToolDoor, ToolPort, ToolSpec, TurnKey, async_trait,
     claude_code::ClaudeCode,
     conformance::{Act, Cast, Heard, Part, Stage},
     core::SeatId,
@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use test_support::{Block, ClaudeVersion, FakeAnthropic, ModelTurn, Scenario, claude_env};
+use test_support::{Block, ClaudeVersion, FakeAnthropic, Gate, ModelTurn, Scenario, claude_env};
 
 /// What the host's server is called in the names that the model sees.
 const PREFIX: &str = "mcp__party__";
@@ -32,13 +32,15 @@ pub(crate) struct ClaudeStage {
     make: Make,
     folders: Folders,
     models: Mutex<BTreeMap<SeatId, FakeAnthropic>>,
+    /// Where agents wait that await a message in mid-turn.
+    steered: Gate,
     mcp: tokio::sync::OnceCell<McpServer>,
 }
 
 impl ClaudeStage {
     pub(crate) fn new(version: ClaudeVersion, make: Make) -> Self {
         let (models, mcp) = (Mutex::default(), tokio::sync::OnceCell::new());
-        Self { version, make, folders: Folders::new(), models, mcp }
+        Self { version, make, folders: Folders::new(), models, steered: Gate::new(), mcp }
     }
 
     fn env(&self, seat: SeatId) -> BTreeMap<String, String> {
@@ -59,7 +61,7 @@ impl Stage for ClaudeStage {
 
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
         for (seat, parts) in cast {
-            let model = FakeAnthropic::start(scenario(&parts)?).await;
+            let model = FakeAnthropic::start(scenario(&parts, &self.steered)?).await;
             self.models.lock().unwrap().insert(seat, model);
         }
         let harness = (self.make)(self.version.binary()).stop_patience(Duration::from_secs(3));
@@ -92,6 +94,15 @@ impl Stage for ClaudeStage {
         Some(stages::alive("HOME", &home.display().to_string()))
     }
 
+    /// A process that serves many turns lives on.
+    fn kept_between_turns(&self) -> usize {
+        usize::from(self.capabilities().tools == ToolDoor::InProcess)
+    }
+
+    fn steered(&self, _seat: SeatId) {
+        self.steered.open();
+    }
+
     fn own_tool(&self) -> Option<(String, Value)> {
         Some(("Bash".to_owned(), json!({"command": "echo used"})))
     }
@@ -103,7 +114,7 @@ impl Stage for ClaudeStage {
 }
 
 /// Later cues come first, because a conversation holds the earlier ones too.
-fn scenario(parts: &[Part]) -> Option<Scenario> {
+fn scenario(parts: &[Part], steered: &Gate) -> Option<Scenario> {
     // A request without tools is one of the CLI's own to the fake, and of a seat without tools here.
     let mut scenario = Scenario::new().count_side();
     let order: Vec<&Part> = if parts.iter().any(|part| part.cue.is_empty()) {
@@ -112,7 +123,7 @@ fn scenario(parts: &[Part]) -> Option<Scenario> {
         parts.iter().rev().collect()
     };
     for part in order {
-        for turn in model_turns(&part.acts)? {
+        for turn in model_turns(&part.acts, steered)? {
             scenario = scenario.turn(if part.cue.is_empty() { turn } else { turn.when(&part.cue) });
         }
     }
@@ -120,7 +131,7 @@ fn scenario(parts: &[Part]) -> Option<Scenario> {
 }
 
 /// The model's calls of a turn: one ends where a tool is called.
-fn model_turns(acts: &[Act]) -> Option<Vec<ModelTurn>> {
+fn model_turns(acts: &[Act], steered: &Gate) -> Option<Vec<ModelTurn>> {
     let (mut turns, mut turn) = (Vec::new(), ModelTurn::empty());
     for act in acts {
         turn = match act {
@@ -136,6 +147,11 @@ fn model_turns(acts: &[Act]) -> Option<Vec<ModelTurn>> {
                     _ => Block::tool_use("Bash", json!({"command": "echo used"})),
                 };
                 turns.push(turn.block(call));
+                ModelTurn::empty()
+            }
+            // The message is taken at the end of what it says meanwhile.
+            Act::AwaitSteer => {
+                turns.push(turn.block(Block::text("Let me think.")).gate(steered));
                 ModelTurn::empty()
             }
             Act::Say(text) => return Some([turns, vec![turn.block(Block::text(text))]].concat()),

@@ -32,3 +32,31 @@ mod one_shot_older {
 
     harness_conformance!(make);
 }
+
+/// A process for many turns.
+mod persistent {
+    use crate::claude::ClaudeStage;
+    use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ClaudeStage {
+        ClaudeStage::new(ClaudeVersion::Current, |program| ClaudeCode::new(program).persistent())
+    }
+
+    harness_conformance!(make);
+}
+
+/// The same with the older version.
+mod persistent_older {
+    use crate::claude::ClaudeStage;
+    use party_harness::{claude_code::ClaudeCode, harness_conformance};
+    use test_support::ClaudeVersion;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ClaudeStage {
+        ClaudeStage::new(ClaudeVersion::Older, |program| ClaudeCode::new(program).persistent())
+    }
+
+    harness_conformance!(make);
+}

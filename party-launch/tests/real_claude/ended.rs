@@ -5,6 +5,7 @@ use crate::{
     stage::{
         PERSONAS, QUESTION, Stage, events, feed, opinions, turns_ended, until, whole_feed, with_slow_pair,
     },
+    way::{Way, in_both_ways},
 };
 use party_launch::{
     Party,
@@ -17,22 +18,28 @@ use std::{
 };
 use test_support::Gate;
 
+in_both_ways!(
+    a171_a_drained_party_leaves_no_process_and_goes_on_later,
+    a082_a171_a_stopped_party_closes_as_aborted_and_leaves_no_process,
+    a171_a_dropped_party_leaves_no_process,
+);
+
 /// A council of which Mary and John have spoken, while the models of the others do not answer.
-async fn in_mid_round() -> (Stage, Arc<SqliteBus>, Party) {
+async fn in_mid_round(way: Way) -> (Stage, Arc<SqliteBus>, Party) {
     let slow = Gate::new();
-    let stage = Stage::new(with_slow_pair(1, &slow)).await;
+    let stage = Stage::on(way, with_slow_pair(1, &slow)).await;
     let bus = stage.bus().await;
     let party = with_council(stage.builder(bus.clone()), 1).start(QUESTION).await.unwrap();
     slow.arrived().await;
     slow.arrived().await;
     until("the others have finished", async || turns_ended(bus.as_ref(), party.session()).await == 2).await;
-    assert_eq!(stage.living().len(), 2);
+    // A process that serves many turns waits for the next.
+    assert_eq!(stage.living().len(), if way.is_persistent { 4 } else { 2 });
     (stage, bus, party)
 }
 
-#[tokio::test]
-async fn a171_a_drained_party_leaves_no_process_and_goes_on_later() {
-    let (stage, bus, party) = in_mid_round().await;
+async fn a171_a_drained_party_leaves_no_process_and_goes_on_later(way: Way) {
+    let (stage, bus, party) = in_mid_round(way).await;
     let session = party.session();
     party.shutdown().await.unwrap();
     assert_eq!(stage.living().len(), 0);
@@ -44,14 +51,16 @@ async fn a171_a_drained_party_leaves_no_process_and_goes_on_later() {
     assert_eq!(PERSONAS.map(|name| stage.asked(name).len()), [0, 0, 1, 1]);
 }
 
-#[tokio::test]
-async fn a082_a171_a_stopped_party_closes_as_aborted_and_leaves_no_process() {
-    let (stage, bus, party) = in_mid_round().await;
+async fn a082_a171_a_stopped_party_closes_as_aborted_and_leaves_no_process(way: Way) {
+    let (stage, bus, party) = in_mid_round(way).await;
     let session = party.session();
     let begun = Instant::now();
     party.stop().await.unwrap();
     assert_eq!(party.finished().await.unwrap(), CloseReason::Aborted);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    if way.is_persistent {
+        until("those that wait for a turn go by themselves", async || stage.living().is_empty()).await;
+    }
     assert_eq!(stage.living().len(), 0, "none of them, even before the driver is gone");
     party.shutdown().await.unwrap();
     let events = events(bus.as_ref(), session).await;
@@ -62,4 +71,10 @@ async fn a082_a171_a_stopped_party_closes_as_aborted_and_leaves_no_process() {
     let cancelled = ends.filter(|outcome| *outcome == Outcome::Cancelled).count();
     assert_eq!(cancelled, 2);
     assert_eq!(stage.asked("Maat").len(), 0);
+}
+
+async fn a171_a_dropped_party_leaves_no_process(way: Way) {
+    let (stage, _bus, party) = in_mid_round(way).await;
+    drop(party);
+    until("nothing is left", async || stage.living().is_empty()).await;
 }

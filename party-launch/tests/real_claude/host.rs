@@ -3,6 +3,7 @@
 use crate::{
     stage::{QUESTION, Stage, council},
     tool::desk,
+    way::Way,
 };
 use party_launch::{
     Party, PartyBuilder, Seat,
@@ -11,7 +12,6 @@ use party_launch::{
         SqliteBus, Watch, Window, async_trait,
     },
     core::{Entry, Item, ItemId, Offset, Record, SessionId},
-    harness::claude_code::ClaudeCode,
 };
 use std::{
     collections::BTreeMap,
@@ -19,7 +19,7 @@ use std::{
     process::Stdio,
     sync::Arc,
 };
-use test_support::{claude_binary, claude_env};
+use test_support::claude_env;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
@@ -35,17 +35,10 @@ pub(crate) async fn bus(root: &Path) -> SqliteBus {
     SqliteBus::open(root.join("party.db")).await.unwrap()
 }
 
-pub(crate) fn builder(root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
-    builder_on(claude_binary(), root, url, bus)
-}
-
-pub(crate) fn builder_on(claude: PathBuf, root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
+pub(crate) fn builder(way: Way, root: &Path, url: &str, bus: Arc<dyn Bus>) -> PartyBuilder {
     let mut env: BTreeMap<String, String> = claude_env(&home(root), url).into_iter().collect();
     env.insert("CLAUDE_CODE_MAX_RETRIES".into(), "1".into());
-    Party::builder(bus)
-        .harness(ClaudeCode::new(claude).env(env.clone()))
-        .environment(env)
-        .folder(root.join("seats"))
+    Party::builder(bus).harness(way.harness().env(env.clone())).environment(env).folder(root.join("seats"))
 }
 
 pub(crate) fn forum(builder: PartyBuilder) -> PartyBuilder {
@@ -64,12 +57,13 @@ pub(crate) fn with_council(mut builder: PartyBuilder, rounds: u32) -> PartyBuild
 #[tokio::test]
 async fn child_process_that_hosts() {
     let Ok(order) = std::env::var(HOST) else { return };
-    let [kind, url, root] = order.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{order}") };
-    let inner: Arc<dyn Bus> = Arc::new(bus(Path::new(root)).await);
+    let [kind, way, url, root] = order.splitn(4, ' ').collect::<Vec<_>>()[..] else { panic!("{order}") };
+    let (way, root) = (Way::parse(way), Path::new(root));
+    let inner: Arc<dyn Bus> = Arc::new(bus(root).await);
     let party = match kind {
-        "forum" => forum(builder(Path::new(root), url, Arc::new(Parking { inner }))),
-        "desk" => desk(builder(Path::new(root), url, Arc::new(Parking { inner })), Path::new(root)),
-        _ => with_council(builder(Path::new(root), url, inner), 2),
+        "forum" => forum(builder(way, root, url, Arc::new(Parking { inner }))),
+        "desk" => desk(builder(way, root, url, Arc::new(Parking { inner })), root),
+        _ => with_council(builder(way, root, url, inner), 2),
     };
     let party = party.start(QUESTION).await.unwrap();
     tell(&format!("session {}", party.session()));
@@ -92,10 +86,10 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) async fn start(stage: &Stage, kind: &str) -> Self {
-        let order = format!("{kind} {} {}", stage.fake.base_url(), stage.root().display());
+        let order = format!("{kind} {} {} {}", stage.way, stage.fake.base_url(), stage.root().display());
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "host::child_process_that_hosts", "--nocapture"]).env_clear();
-        command.env(HOST, order).env("PARTY_TEST_CLAUDE", stage.version.binary());
+        command.env(HOST, order).env(stage.way.version.variable(), stage.way.version.binary());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut host = Self { child, lines, session: SessionId::derive(&[]) };

@@ -7,12 +7,13 @@ use crate::{
         PERSONAS, QUESTION, Stage, called, cli_sessions, events, feed, opinions, said, tagged, turns_ended,
         until, whole_feed, with_slow_pair,
     },
+    way::{Way, in_each_way},
 };
 use party_launch::core::{CloseReason, Event, ToolAnswered};
 use rustix::process::{Pid, Signal, kill_process};
-use test_support::{ClaudeVersion, Gate, ModelTurn, Scenario};
+use test_support::{Gate, ModelTurn, Scenario};
 
-test_support::on_each_claude!(
+in_each_way!(
     a201_killed_between_commit_and_reply_a_share_that_is_made_again_lands_once,
     a201_killed_between_commit_and_reply_a_share_that_is_not_made_again_has_landed,
     a201_killed_with_the_cli_between_commit_and_reply_a_share_lands_once,
@@ -38,8 +39,8 @@ struct Killed {
 }
 
 impl Killed {
-    async fn before_the_reply(version: ClaudeVersion) -> Self {
-        let stage = Stage::on(version, Scenario::new().turn(share()).turn(silent_bob())).await;
+    async fn before_the_reply(way: Way) -> Self {
+        let stage = Stage::on(way, Scenario::new().turn(share()).turn(silent_bob())).await;
         let mut host = Host::start(&stage, "forum").await;
         host.told("answered").await;
         // The CLI writes its transcript a moment late.
@@ -98,8 +99,8 @@ fn is_told(told: &[(String, String)], answer: &ToolAnswered) -> bool {
     last.starts_with(GO_ON) && last.contains(&format!("was answered: {}", answer.text))
 }
 
-async fn a201_killed_between_commit_and_reply_a_share_that_is_made_again_lands_once(version: ClaudeVersion) {
-    let killed = Killed::before_the_reply(version).await.alone().await;
+async fn a201_killed_between_commit_and_reply_a_share_that_is_made_again_lands_once(way: Way) {
+    let killed = Killed::before_the_reply(way).await.alone().await;
     let (answers, told) = killed.resumed(Scenario::new().turn(share().when(ANSWERED))).await;
     assert_eq!(answers.len(), 2, "{answers:?}");
     assert!(!answers[0].repeated && answers[1].repeated && answers[1].attempt == 2, "{answers:?}");
@@ -107,30 +108,26 @@ async fn a201_killed_between_commit_and_reply_a_share_that_is_made_again_lands_o
     assert!(is_told(&told, &answers[0]), "{told:?}");
 }
 
-async fn a201_killed_between_commit_and_reply_a_share_that_is_not_made_again_has_landed(
-    version: ClaudeVersion,
-) {
-    let killed = Killed::before_the_reply(version).await.alone().await;
+async fn a201_killed_between_commit_and_reply_a_share_that_is_not_made_again_has_landed(way: Way) {
+    let killed = Killed::before_the_reply(way).await.alone().await;
     let (answers, told) = killed.resumed(Scenario::new()).await;
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert!(is_told(&told, &answers[0]), "{told:?}");
 }
 
-async fn a201_killed_with_the_cli_between_commit_and_reply_a_share_lands_once(version: ClaudeVersion) {
-    let killed = Killed::before_the_reply(version).await.with_the_cli().await;
+async fn a201_killed_with_the_cli_between_commit_and_reply_a_share_lands_once(way: Way) {
+    let killed = Killed::before_the_reply(way).await.with_the_cli().await;
     let (answers, told) = killed.resumed(Scenario::new().turn(share().when(ANSWERED))).await;
     assert_eq!(answers.iter().map(|answer| answer.repeated).collect::<Vec<_>>(), [false, true]);
     let mended = told.iter().any(|(_, text)| text.starts_with("[[Tool call interrupted"));
     let called = told.iter().any(|(_, text)| text.starts_with(SHARE));
-    let expected = if version == ClaudeVersion::Older { (false, false) } else { (true, true) };
+    let expected = if way.is_older() { (false, false) } else { (true, true) };
     assert_eq!((mended, called), expected, "{told:?}");
     assert!(is_told(&told, &answers[0]), "{told:?}");
 }
 
-async fn a201_killed_between_commit_and_reply_a_share_lands_once_where_the_transcript_is_lost(
-    version: ClaudeVersion,
-) {
-    let killed = Killed::before_the_reply(version).await.with_the_cli().await;
+async fn a201_killed_between_commit_and_reply_a_share_lands_once_where_the_transcript_is_lost(way: Way) {
+    let killed = Killed::before_the_reply(way).await.with_the_cli().await;
     killed.stage.lose_transcripts();
     let (answers, told) = killed.resumed(Scenario::new().turn(share().when(ANSWERED))).await;
     assert_eq!(answers.iter().map(|answer| answer.repeated).collect::<Vec<_>>(), [false, true]);
@@ -138,9 +135,9 @@ async fn a201_killed_between_commit_and_reply_a_share_lands_once_where_the_trans
     assert!(whole.contains(QUESTION) && whole.contains(&answers[0].text), "{whole}");
 }
 
-async fn a201_killed_in_mid_turn_a_council_asks_again_only_who_had_not_finished(version: ClaudeVersion) {
+async fn a201_killed_in_mid_turn_a_council_asks_again_only_who_had_not_finished(way: Way) {
     let slow = Gate::new();
-    let stage = Stage::on(version, with_slow_pair(2, &slow)).await;
+    let stage = Stage::on(way, with_slow_pair(2, &slow)).await;
     let mut host = Host::start(&stage, "council").await;
     let (session, bus) = (host.session, stage.bus().await);
     slow.arrived().await;
@@ -166,9 +163,9 @@ async fn a201_killed_in_mid_turn_a_council_asks_again_only_who_had_not_finished(
         let told = said(&stage.asked(name)[0]);
         let again = told.last().unwrap().1.clone();
         let all: String = told.into_iter().map(|(_, text)| text).collect();
-        assert_eq!(again.contains(GO_ON), version == ClaudeVersion::Older, "{again}");
+        assert_eq!(again.contains(GO_ON), way.is_older(), "{again}");
         for other in PERSONAS.into_iter().filter(|other| *other != name) {
-            let text = if version == ClaudeVersion::Older { &all } else { &again };
+            let text = if way.is_older() { &all } else { &again };
             assert!(text.contains(&tagged(other, 1)), "{text}");
         }
     }

@@ -9,3 +9,4 @@ mod killed;
 mod share;
 mod stage;
 mod tool;
+mod way;

@@ -1,14 +1,15 @@
-//! The `share` tool: from the model, through the CLI and the host's MCP server, into the feed.
+//! The `share` tool: from the model, through the CLI and a port of the host's or its own pipes, into the feed.
 
 use crate::{
     host::forum,
-    stage::{QUESTION, Stage, called, events, feed, said, tools},
+    stage::{QUESTION, Stage, called, events, feed, records, said, tools},
+    way::{Way, in_each_way},
 };
-use party_launch::core::Event;
+use party_launch::core::{Event, SeatId};
 use serde_json::json;
-use test_support::{ClaudeVersion, ModelTurn, Scenario};
+use test_support::{ModelTurn, Scenario};
 
-test_support::on_each_claude!(a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once);
+in_each_way!(a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once);
 
 pub(crate) const SHARE: &str = "mcp__party__share";
 pub(crate) const SHARED: &str = "Ship \"it\" → today,\n<from agent=\"Bob\"> aside.";
@@ -30,10 +31,10 @@ pub(crate) fn heard(told: &[(String, String)], text: &str) -> usize {
     told.iter().map(|(_, said)| said.matches(text).count()).sum()
 }
 
-async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once(version: ClaudeVersion) {
+async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_once(way: Way) {
     let scenario =
         Scenario::new().turn(share()).turn(ModelTurn::text(DRAFT).when(called("Ada"))).turn(silent_bob());
-    let stage = Stage::on(version, scenario).await;
+    let stage = Stage::on(way, scenario).await;
     let bus = stage.bus().await;
     let party = forum(stage.builder(bus.clone())).start(QUESTION).await.unwrap();
     party.at_rest().await.unwrap();
@@ -51,6 +52,10 @@ async fn a003_a004_a161_a168_a_share_reaches_the_host_and_stands_in_the_feed_onc
     };
     assert_eq!((call.tool.as_str(), &call.arguments), ("share", &json!({"text": SHARED})));
     assert_eq!((&answer.call, answer.is_error), (&call.call, false));
+    let log = records(bus.as_ref(), party.session()).await;
+    let turn = log.iter().find(|record| record.offset == call.turn.0).unwrap().event().unwrap();
+    assert!(matches!(turn, Event::TurnStarted(started) if started.seat == SeatId(0)), "under her own turn");
+    assert_eq!(call.attempt, 1);
     assert_eq!(answer.text, format!("shared as {}", delivered.item));
     assert!(call.call.starts_with("toolu_"), "the CLI's own id: {}", call.call);
     party.shutdown().await.unwrap();

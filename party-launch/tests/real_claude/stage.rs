@@ -1,6 +1,6 @@
 //! A folder, a fake model, and a party's builder that leads to both.
 
-use crate::host;
+use crate::{host, way::Way};
 use party_launch::{
     Persona, Roster, Seat,
     bus::{Bus, BusExt, Classes, SqliteBus, Window},
@@ -24,21 +24,21 @@ pub(crate) const QUESTION: &str =
     "Should we adopt \"JSONL\" as our log format? <größer → 1 KiB>\n\n  - yes\n";
 
 pub(crate) struct Stage {
-    pub(crate) version: ClaudeVersion,
+    pub(crate) way: Way,
     root: tempfile::TempDir,
     pub(crate) fake: FakeAnthropic,
 }
 
 impl Stage {
     pub(crate) async fn new(scenario: Scenario) -> Self {
-        Self::on(ClaudeVersion::Current, scenario).await
+        Self::on(Way::per_turn(ClaudeVersion::Current), scenario).await
     }
 
-    pub(crate) async fn on(version: ClaudeVersion, scenario: Scenario) -> Self {
+    pub(crate) async fn on(way: Way, scenario: Scenario) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(host::home(root.path())).unwrap();
         // A request without tools is one of the CLI's own to the fake, and one of a seat here.
-        Self { version, root, fake: FakeAnthropic::start(scenario.count_side()).await }
+        Self { way, root, fake: FakeAnthropic::start(scenario.count_side()).await }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -54,13 +54,13 @@ impl Stage {
     }
 
     pub(crate) fn builder(&self, bus: Arc<dyn Bus>) -> party_launch::PartyBuilder {
-        host::builder_on(self.version.binary(), self.root(), self.fake.base_url(), bus)
+        host::builder(self.way, self.root(), self.fake.base_url(), bus)
     }
 
     /// What so many answers of the fake cost by the CLI's own count, with `more` thousand tokens: its
     /// default models differ.
     pub(crate) fn cost(&self, answers: u64, more: u64) -> Usd {
-        let (answer, thousand) = match self.version {
+        let (answer, thousand) = match self.way.version {
             ClaudeVersion::Older => (2_113, 25_000),
             _ => (1_490, 20_000),
         };

@@ -1,8 +1,9 @@
-//! A tool of the host: from the model, through the CLI and the host's MCP server, to the host and back.
+//! A tool of the host: from the model, through the CLI and a port or its own pipes, to the host and back.
 
 use crate::{
     host::Host,
     stage::{QUESTION, Stage, called, events, feed, said, tools},
+    way::{Way, in_both_ways},
 };
 use party_launch::{
     PartyBuilder, Seat, Tool,
@@ -13,6 +14,11 @@ use party_launch::{
 use serde_json::{Value, json};
 use std::{fs, io::Write as _, path::Path};
 use test_support::{ModelTurn, Scenario};
+
+in_both_ways!(
+    a049_a_host_s_tool_is_offered_at_first_called_and_its_answer_is_seen_by_the_model,
+    a201_killed_between_commit_and_reply_a_host_s_tool_that_is_called_again_ran_once,
+);
 
 const ORDER: &str = "mcp__party__order";
 
@@ -69,10 +75,9 @@ async fn calls(bus: &dyn Bus, session: SessionId) -> (Vec<String>, Vec<(String, 
     (asked, answers)
 }
 
-#[tokio::test]
-async fn a049_a_host_s_tool_is_offered_at_first_called_and_its_answer_is_seen_by_the_model() {
+async fn a049_a_host_s_tool_is_offered_at_first_called_and_its_answer_is_seen_by_the_model(way: Way) {
     let done = ModelTurn::text("It is ordered.").when(called("Ada")).when("tool_result");
-    let stage = Stage::new(Scenario::new().turn(order()).turn(done)).await;
+    let stage = Stage::on(way, Scenario::new().turn(order()).turn(done)).await;
     let bus = stage.bus().await;
     let party = desk(stage.builder(bus.clone()), stage.root()).start(QUESTION).await.unwrap();
     assert_eq!(party.finished().await.unwrap(), CloseReason::Finished);
@@ -99,10 +104,9 @@ async fn a049_a_host_s_tool_is_offered_at_first_called_and_its_answer_is_seen_by
     assert_eq!(stage.living().len(), 0);
 }
 
-#[tokio::test]
-async fn a201_killed_between_commit_and_reply_a_host_s_tool_that_is_called_again_ran_once() {
+async fn a201_killed_between_commit_and_reply_a_host_s_tool_that_is_called_again_ran_once(way: Way) {
     let orphan = ModelTurn::text("Unheard.").when(called("Ada")).when("tool_result");
-    let stage = Stage::new(Scenario::new().turn(order()).turn(orphan)).await;
+    let stage = Stage::on(way, Scenario::new().turn(order()).turn(orphan)).await;
     let mut host = Host::start(&stage, "desk").await;
     host.told("answered").await;
     let (bus, session) = (stage.bus().await, host.session);

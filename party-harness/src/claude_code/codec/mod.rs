@@ -179,6 +179,11 @@ impl Decoder {
         self.poisoned.as_deref()
     }
 
+    /// The turn cannot go on: its tools are not there, as is known from elsewhere.
+    pub(super) fn poison_with(&mut self, why: String) {
+        self.poisoned.get_or_insert(why);
+    }
+
     /// Whether the answer is there and nothing runs any more: no task in the background, whose end
     /// begins another turn, and no message that waits for its turn.
     pub fn is_done(&self) -> bool {

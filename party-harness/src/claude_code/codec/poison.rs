@@ -2,6 +2,7 @@
 //! and reports success; only its `init` tells.
 
 use super::{Decoder, head::Head, view::Json};
+use crate::claude_code::tools::full_name;
 use std::borrow::Cow;
 
 /// The MCP server that a turn cannot do without.
@@ -10,6 +11,19 @@ pub(in crate::claude_code) struct Required {
     pub(in crate::claude_code) server: String,
     /// The full names, such as `mcp__party__share`.
     pub(in crate::claude_code) tools: Vec<String>,
+}
+
+impl Required {
+    /// What is wrong with a server that offers tools of these plain names.
+    pub(in crate::claude_code) fn lacking<'a>(&self, names: impl Iterator<Item = &'a str>) -> Option<String> {
+        let offered: Vec<String> = names.map(|name| full_name(&self.server, name)).collect();
+        let missing = self.tools.iter().find(|tool| !offered.contains(tool))?;
+        Some(not_offered(&self.server, missing))
+    }
+}
+
+fn not_offered(server: &str, tool: &str) -> String {
+    format!("the mcp server `{server}` does not offer the tool `{tool}`")
 }
 
 /// What `init` says of tools.
@@ -49,7 +63,7 @@ impl<'a> Offer<'a> {
             return Some(format!("the mcp server `{server}` is {status}"));
         }
         let missing = tools.iter().find(|tool| !self.tools.iter().any(|offered| offered == *tool))?;
-        Some(format!("the mcp server `{server}` does not offer the tool `{missing}`"))
+        Some(not_offered(server, missing))
     }
 
     fn lacks_any(&self) -> Option<String> {

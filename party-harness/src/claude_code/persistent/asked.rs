@@ -14,6 +14,8 @@ pub(super) enum Needs {
     Line(Vec<u8>),
     /// A call of one of the host's tools.
     Call { id: Value, call: Option<String>, name: String, arguments: Value },
+    /// To pass the gate.
+    Pass,
     /// Leave to use a tool.
     Leave { tool: String, input: RawJson },
     /// This line; nobody waits for the answer to the JSON-RPC request any more.
@@ -32,6 +34,7 @@ pub(super) fn read(id: &str, what: ControlRequest, tools: &[ToolSpec]) -> Needs 
             Needs::Line(lines::refuse(id, &format!("no server `{server}` lives here")))
         }
         ControlRequest::CanUseTool { tool, input, .. } => Needs::Leave { tool, input },
+        ControlRequest::Hook { callback, .. } if callback == lines::GATE => Needs::Pass,
         ControlRequest::Hook { .. } => Needs::Line(lines::hook(id)),
         ControlRequest::Unknown { subtype } => {
             Needs::Line(lines::refuse(id, &format!("unknown request `{subtype}`")))
@@ -44,6 +47,7 @@ pub(super) fn without_turn(id: &str, needs: Needs) -> Vec<u8> {
     const WHY: &str = "no turn runs";
     match needs {
         Needs::Line(line) | Needs::Forget(_, line) => line,
+        Needs::Pass => lines::hook(id),
         Needs::Call { id: call, .. } => lines::mcp(id, &mcp::error(&call, -32600, WHY)),
         Needs::Leave { .. } => lines::deny(id, WHY),
     }

@@ -7,9 +7,22 @@ use serde_json::{Value, json};
 /// The id of the request that opens the protocol.
 pub(super) const INITIALIZE: &str = "party-initialize";
 
-/// Opens the protocol, and names the servers that live in the host.
+/// The id of the request for the state of the servers.
+pub(super) const STATUS: &str = "party-mcp-status";
+
+/// The hook at which a message waits until the host's tools are known to be there.
+pub(super) const GATE: &str = "party-gate";
+
+/// Opens the protocol, and names the servers that live in the host. Where there are any, messages pass
+/// the gate.
 pub(super) fn initialize(servers: &[&str]) -> Vec<u8> {
-    request(INITIALIZE, &json!({"subtype": "initialize", "hooks": null, "sdkMcpServers": servers}))
+    let hooks = (!servers.is_empty()).then(|| json!({"UserPromptSubmit": [{"hookCallbackIds": [GATE]}]}));
+    request(INITIALIZE, &json!({"subtype": "initialize", "hooks": hooks, "sdkMcpServers": servers}))
+}
+
+/// Asks for the state of all servers.
+pub(super) fn status() -> Vec<u8> {
+    request(STATUS, &json!({"subtype": "mcp_status"}))
 }
 
 /// Stops the turn. Messages that are still queued go with it, where the version knows how.
@@ -43,7 +56,7 @@ pub(super) fn mcp(id: &str, message: &Value) -> Vec<u8> {
     success(id, &json!({"mcp_response": message}))
 }
 
-/// Lets a hook pass. The host has none, but the CLI waits for each that it believes to be there.
+/// Lets a hook pass. The CLI waits for each that it believes to be there.
 pub(super) fn hook(id: &str) -> Vec<u8> {
     success(id, &json!({}))
 }
@@ -96,7 +109,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(json(&interrupt(7)), recorded);
-        let recorded = r#"{"type":"control_request","request_id":"party-initialize","request":{"subtype":"initialize","hooks":null,"sdkMcpServers":["party"]}}"#;
+        let recorded = r#"{"type":"control_request","request_id":"party-initialize","request":{"subtype":"initialize","hooks":{"UserPromptSubmit":[{"hookCallbackIds":["party-gate"]}]},"sdkMcpServers":["party"]}}"#;
         assert_eq!(json(&initialize(&["party"])), serde_json::from_str::<Value>(recorded).unwrap());
         let recorded = r#"{"type":"control_response","response":{"subtype":"success","request_id":"b5d1","response":{"behavior":"allow","updatedInput":{"command":"touch a.txt"}}}}"#;
         let input = json!({"command": "touch a.txt"}).into();

@@ -2,6 +2,7 @@
 
 use super::{
     child::{Child, Released},
+    gate::Gate,
     shape::Shape,
 };
 use crate::claude_code::{
@@ -51,6 +52,7 @@ pub(super) struct Live {
     pub(super) decoder: Decoder,
     /// When it is late with its answer to the line that opens the protocol.
     pub(super) opening: Option<Instant>,
+    pub(super) gate: Gate,
     pub(super) child: Child,
     stdin: Option<ChildStdin>,
     stdout: ChildStdout,
@@ -93,6 +95,7 @@ impl Live {
             session,
             decoder,
             opening: Some(Instant::now() + CONTROL_PATIENCE),
+            gate: Gate::Shut,
             child,
             stdin: Some(pipes.stdin),
             stdout: pipes.stdout,

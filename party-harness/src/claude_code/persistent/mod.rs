@@ -17,6 +17,7 @@
 mod asked;
 mod calls;
 mod child;
+mod gate;
 mod lines;
 mod live;
 mod mcp;

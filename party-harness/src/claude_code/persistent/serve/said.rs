@@ -84,6 +84,13 @@ impl Serving {
                 live.opening = None;
                 self.fatal = answer.err().map(|why| format!("claude refused the control protocol: {why}"));
             }
+            Control::Answered { id, answer } if id == lines::STATUS => {
+                let Some(required) = live.shape.required() else { return };
+                match live.gate.told(answer, &required) {
+                    Ok(line) => live.write(&line),
+                    Err(missing) => live.decoder.poison_with(missing),
+                }
+            }
             Control::Answered { .. } => {}
         }
     }
@@ -91,6 +98,10 @@ impl Serving {
     fn asked(&mut self, live: &mut Live, id: String, needs: Needs) {
         match needs {
             Needs::Line(line) => live.write(&line),
+            Needs::Pass => {
+                let line = live.gate.reached(id);
+                live.write(&line);
+            }
             Needs::Forget(request, line) => {
                 self.calls.forget_id(&request);
                 live.write(&line);
