@@ -206,7 +206,9 @@ impl Serving {
 
     /// A run that the CLI began by itself answers no message: nothing of it is this turn's.
     fn disown(&self, verdict: &mut Verdict) {
-        if self.never_ran() || self.receipts.is_taken() || self.receipts.is_repeated() {
+        let is_own = self.receipts.is_taken() || self.receipts.is_repeated();
+        // A run whose tools are not there is ended before it takes anything.
+        if self.never_ran() || is_own || verdict.status == Status::Poisoned {
             return;
         }
         (verdict.text, verdict.cost) = (None, Cost::Unknown);
