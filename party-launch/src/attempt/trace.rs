@@ -15,8 +15,8 @@ pub(super) fn traced(event: &TurnEvent) -> Value {
     let text = text_of(event);
     let whole = if text.len() > WHOLE { None } else { serde_json::to_value(event).ok() };
     whole.unwrap_or_else(|| {
-        let head = &text[..text.floor_char_boundary(HEAD)];
-        let mut cut = json!({ "type": kind(event), "bytes": text.len(), "head": head });
+        let end = (0..=HEAD).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+        let mut cut = json!({ "type": kind(event), "bytes": text.len(), "head": &text[..end] });
         if let TurnEvent::ToolUse { id, .. } | TurnEvent::ToolResult { id, .. } = event {
             cut["id"] = id.as_str().into();
         }
