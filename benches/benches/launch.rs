@@ -1,5 +1,5 @@
 //! What a turn costs beyond its runtime: the adapter's open and turn of a stub, against a bare spawn
-//! of the same stub with the same arguments, environment and input.
+//! of the same stub, without the arguments and files that the adapter adds.
 #![expect(clippy::print_stdout, reason = "a bench says what it found")]
 
 use futures::StreamExt as _;
@@ -11,7 +11,6 @@ use party_harness::{
 };
 use std::{
     cell::Cell,
-    collections::BTreeMap,
     fs,
     path::Path,
     process::{ExitCode, Stdio},
@@ -71,7 +70,7 @@ async fn bare(folder: &Path) -> f64 {
     let env = spec(folder).env;
     let begun = Instant::now();
     let mut command = Command::new(STUB);
-    command.env_clear().envs(env).current_dir(folder.join("work"));
+    command.env_clear().envs(&env).current_dir(folder.join("work"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it is spawned");
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -93,7 +92,9 @@ fn spec(folder: &Path) -> RuntimeSpec {
         model: None,
         cwd: folder.join("work"),
         folder: folder.join("seat"),
-        env: BTreeMap::from([("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
+        env: [("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]
+            .into_iter()
+            .collect(),
         resume: None,
     }
 }

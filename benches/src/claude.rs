@@ -125,30 +125,54 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// Bytes in chunks, as the SDK's transport gets them, through its own decoding, framing and parsers.
+/// The SDK's own transport over bytes in memory instead of a pipe, and its parser of messages: what it
+/// does with output before anybody gets it. Control lines go elsewhere, as in its `Query`.
 const PROGRAM: &str = r#"
-import codecs, sys, time
-from claude_agent_sdk._errors import ClaudeSDKError
+import asyncio, sys, time
+import anyio
+from anyio.abc import ByteReceiveStream
+from anyio.streams.text import TextReceiveStream
+from claude_agent_sdk import ClaudeAgentOptions
 from claude_agent_sdk._internal.message_parser import parse_message
-from claude_agent_sdk._internal.transport.subprocess_cli import _LineFramer, _parse_stdout_line
+from claude_agent_sdk._internal.transport.subprocess_cli import SubprocessCLITransport
 
 rounds = int(sys.argv[1])
 data = b"".join(open(file, "rb").read() for file in sys.argv[2:])
-chunks = [data[at:at + 65536] for at in range(0, len(data), 65536)]
-parsed, begun = 0, time.perf_counter()
-for _ in range(rounds):
-    text, framer = codecs.getincrementaldecoder("utf-8")(), _LineFramer()
-    for chunk in chunks:
-        for line in framer.push(text.decode(chunk)):
-            message = _parse_stdout_line(line)
-            if message is None:
-                continue
-            try:
-                parsed += parse_message(message) is not None
-            except ClaudeSDKError:
-                # Lines of the control protocol, which it reads elsewhere.
-                pass
-seconds = time.perf_counter() - begun
-assert parsed > rounds * 100, parsed
-print(seconds / rounds)
+
+class Stdout(ByteReceiveStream):
+    def __init__(self):
+        self.at = 0
+
+    async def receive(self, max_bytes=65536):
+        chunk = data[self.at:self.at + max_bytes]
+        self.at += len(chunk)
+        if not chunk:
+            raise anyio.EndOfStream
+        return chunk
+
+    async def aclose(self):
+        pass
+
+class Ended:
+    async def wait(self):
+        return 0
+
+CONTROL = ("control_request", "control_response", "control_cancel_request")
+
+async def read():
+    transport = SubprocessCLITransport("", ClaudeAgentOptions(cli_path="claude"))
+    transport._process, transport._stdout_stream = Ended(), TextReceiveStream(Stdout())
+    parsed = 0
+    async for line in transport.read_messages():
+        if line.get("type") not in CONTROL:
+            parsed += parse_message(line) is not None
+    assert parsed > 100, parsed
+
+async def main():
+    begun = time.perf_counter()
+    for _ in range(rounds):
+        await read()
+    print((time.perf_counter() - begun) / rounds)
+
+asyncio.run(main())
 "#;

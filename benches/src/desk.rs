@@ -42,7 +42,7 @@ impl Desk {
         let (tell, doors) = mpsc::unbounded_channel();
         let capabilities =
             Capabilities { tools: ToolDoor::McpHttp, cost: CostSource::Reported, ..Capabilities::TEXT_ONLY };
-        let waits = Waits { info: HarnessInfo { name: "waits".into(), capabilities }, tell };
+        let waits = Waits { info: HarnessInfo::new("waits", capabilities), tell };
         let party = Party::builder(bus).harness(waits).folder(folder).format(format);
         let party = party.seat(Seat::new("Mary", "clerk")).start("Talk.").await?;
         Ok(Self { party, doors })
@@ -79,7 +79,7 @@ impl Harness for Waits {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(Probe { version: "1".into() })
+        Ok(Probe::new("1"))
     }
 
     async fn open(&self, _: RuntimeSpec, _: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {

@@ -1,5 +1,7 @@
 //! What a runtime can do: declared by its adapter, never guessed.
 
+use crate::{Error, ErrorKind, Result, TurnRequest};
+
 /// How well a host knows what a runtime spends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -27,6 +29,16 @@ pub enum ToolDoor {
     McpHttp,
 }
 
+/// How long a runtime keeps the list of the host's tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ToolScope {
+    /// Each turn has a list of its own.
+    Turn,
+    /// The list is fixed when the runtime session is opened: all its turns need the same.
+    Session,
+}
+
 /// Whether a runtime can be made to call a tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -50,15 +62,20 @@ pub enum Permissions {
     Reissued,
 }
 
-/// What a runtime can do. The conformance suite tests what is declared here, and a host refuses
-/// before the start what is not.
+/// What a runtime can do. A host refuses before the start what is not declared here; the conformance
+/// suite tests what is, but for a forced tool choice and questions that are asked again.
+///
+/// Fields may be added: an adapter names those that differ from [`TEXT_ONLY`](Self::TEXT_ONLY), and
+/// takes the rest from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "every adapter declares each of them")]
 pub struct Capabilities {
     /// A runtime session remembers its turns and can be resumed by token after a restart.
     pub resume: bool,
-    /// How the host's tools reach it. Their list may change from turn to turn.
+    /// How the host's tools reach it.
     pub tools: ToolDoor,
+    /// How long it keeps their list.
+    pub tool_scope: ToolScope,
     /// Whether it can be made to call one.
     pub tool_choice: ToolForce,
     /// It has tools of its own, such as a shell, that a turn can be given by name.
@@ -79,6 +96,7 @@ impl Capabilities {
     pub const TEXT_ONLY: Self = Self {
         resume: false,
         tools: ToolDoor::None,
+        tool_scope: ToolScope::Turn,
         tool_choice: ToolForce::Told,
         own_tools: false,
         permissions: Permissions::Never,
@@ -86,4 +104,21 @@ impl Capabilities {
         recover: false,
         cost: CostSource::Unknown,
     };
+
+    /// Whether a turn asks for no more than this: for adapters, before they begin one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] names what is not declared.
+    pub fn allow(&self, request: &TurnRequest) -> Result<()> {
+        let why = if !request.tools.is_empty() && self.tools == ToolDoor::None {
+            "takes no tools of the host"
+        } else if !request.own_tools.is_empty() && !self.own_tools {
+            "has no tools of its own"
+        } else if request.ask && self.permissions == Permissions::Never {
+            "never asks before it uses a tool"
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Unsupported, format!("the runtime {why}")))
+    }
 }

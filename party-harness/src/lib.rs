@@ -104,6 +104,7 @@ pub mod replay;
 pub mod scripted;
 
 mod capabilities;
+mod environment;
 mod error;
 mod json;
 mod player;
@@ -112,7 +113,8 @@ mod tool;
 mod turn;
 
 pub use async_trait::async_trait;
-pub use capabilities::{Capabilities, CostSource, Permissions, ToolDoor, ToolForce};
+pub use capabilities::{Capabilities, CostSource, Permissions, ToolDoor, ToolForce, ToolScope};
+pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use json::RawJson;
 pub use party_core as core;
@@ -125,11 +127,11 @@ pub use turn::{
 use party_core::{SeatId, SessionId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt::Debug, path::PathBuf, sync::Arc};
+use std::{fmt::Debug, path::PathBuf, sync::Arc};
 
 /// What a harness is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "adapters build it")]
+#[non_exhaustive]
 pub struct HarnessInfo {
     /// Its name, such as `claude`.
     pub name: String,
@@ -137,12 +139,26 @@ pub struct HarnessInfo {
     pub capabilities: Capabilities,
 }
 
+impl HarnessInfo {
+    /// A harness of this name.
+    pub fn new(name: impl Into<String>, capabilities: Capabilities) -> Self {
+        Self { name: name.into(), capabilities }
+    }
+}
+
 /// What a probe found, without a model call.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "adapters build it")]
+#[non_exhaustive]
 pub struct Probe {
     /// The runtime's version.
     pub version: String,
+}
+
+impl Probe {
+    /// A runtime of this version is there.
+    pub fn new(version: impl Into<String>) -> Self {
+        Self { version: version.into() }
+    }
 }
 
 /// A runtime's own name of a session, with what it needs to find it again. Opaque to others.
@@ -170,7 +186,7 @@ pub struct RuntimeSpec {
     /// A folder of the seat for the adapter's own files, outside of `cwd`; it exists, 0700.
     pub folder: PathBuf,
     /// The runtime's whole environment. Nothing else of the host's reaches it.
-    pub env: BTreeMap<String, String>,
+    pub env: Environment,
     /// The runtime session to go on with; a fresh one where absent.
     pub resume: Option<ResumeToken>,
 }
@@ -262,8 +278,9 @@ pub trait RuntimeSession: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ErrorKind::Busy`], also where another host runs a turn in it, and [`ErrorKind::Closed`];
-    /// [`ErrorKind::Invalid`] where the request asks for what the harness does not declare. Nothing was
-    /// sent to a model then, so nothing was spent.
+    /// [`ErrorKind::Unsupported`] where the request asks for what the harness does not declare, and
+    /// [`ErrorKind::Invalid`] for what it cannot carry. Nothing was sent to a model then, so nothing was
+    /// spent.
     async fn turn(&self, request: TurnRequest) -> Result<Turn>;
 
     /// What became of a turn that an earlier process of the host started. A runtime that cannot hand

@@ -102,7 +102,7 @@ impl Replay {
             cost: CostSource::Reported,
             ..Capabilities::TEXT_ONLY
         };
-        let info = HarnessInfo { name: "replay".to_owned(), capabilities };
+        let info = HarnessInfo::new("replay", capabilities);
         Self(Player::new(info, Recordings(recordings.collect())))
     }
 }

@@ -9,7 +9,7 @@ use std::fmt;
 /// A tool as a model is told of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+#[non_exhaustive]
 pub struct ToolSpec {
     /// Its name.
     pub name: String,
@@ -17,6 +17,13 @@ pub struct ToolSpec {
     pub description: String,
     /// JSON Schema of its arguments.
     pub input_schema: Value,
+}
+
+impl ToolSpec {
+    /// A tool that takes arguments of this JSON Schema.
+    pub fn new(name: impl Into<String>, description: impl Into<String>, input_schema: Value) -> Self {
+        Self { name: name.into(), description: description.into(), input_schema }
+    }
 }
 
 /// Whether the model has to call a tool.
@@ -48,7 +55,7 @@ pub struct ToolCall {
 
 /// What the agent is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "drivers of other crates build it")]
+#[non_exhaustive]
 pub struct ToolReply {
     /// The answer.
     pub text: String,
@@ -60,6 +67,11 @@ impl ToolReply {
     /// An answer.
     pub fn text(text: impl Into<String>) -> Self {
         Self { text: text.into(), is_error: false }
+    }
+
+    /// An answer, or a failure.
+    pub fn new(text: impl Into<String>, is_error: bool) -> Self {
+        Self { text: text.into(), is_error }
     }
 
     /// A refusal or failure.

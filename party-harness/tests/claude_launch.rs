@@ -8,7 +8,7 @@ use claude::{Bench, end_of};
 use party_core::Outcome;
 use party_harness::{
     Capabilities, CostSource, ErrorKind, Harness as _, McpEndpoint, Permissions, ToolDoor, ToolForce,
-    ToolSpec, TurnRequest,
+    ToolScope, ToolSpec, TurnRequest,
 };
 use serde_json::{Value, json};
 use std::{fs, process::Command};
@@ -26,8 +26,7 @@ echo '{"type":"result","subtype":"success","is_error":false,"num_turns":1,"resul
 fn with_tools(mut request: TurnRequest, own: &[&str]) -> TurnRequest {
     let url = "http://127.0.0.1:1/mcp".into();
     request.mcp = Some(McpEndpoint { name: "party".into(), url, secret: "s3cret".into() });
-    request.tools =
-        vec![ToolSpec { name: "share".into(), description: String::new(), input_schema: json!({}) }];
+    request.tools = vec![ToolSpec::new("share", "", json!({}))];
     request.own_tools = own.iter().map(|name| (*name).to_owned()).collect();
     request
 }
@@ -99,6 +98,7 @@ async fn a_process_per_turn_does_not_ask_and_says_so() {
     let declared = Capabilities {
         resume: true,
         tools: ToolDoor::McpHttp,
+        tool_scope: ToolScope::Turn,
         tool_choice: ToolForce::Told,
         own_tools: true,
         permissions: Permissions::Never,

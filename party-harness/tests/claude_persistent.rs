@@ -6,7 +6,7 @@ mod claude;
 
 use claude::{Bench, end_of, events_of};
 use futures::StreamExt as _;
-use party_core::{Cost, Outcome, Sent};
+use party_core::{Cost, Failure, Outcome, Sent};
 use party_harness::{
     Answer, Close, ErrorKind, Recovery, Steered, ToolCall, ToolPort, ToolReply, ToolSpec, TurnEvent,
     TurnRequest, async_trait,
@@ -14,6 +14,7 @@ use party_harness::{
 use serde_json::{Value, json};
 use std::{
     fs,
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -68,13 +69,33 @@ impl ToolPort for Tools {
         if hangs {
             std::future::pending::<()>().await;
         }
-        ToolReply { text: "shared".into(), is_error: false }
+        ToolReply::text("shared")
+    }
+}
+
+/// Tools that never answer, and say by files when they are called and when nobody hears them any more.
+#[derive(Debug)]
+struct Files(PathBuf);
+
+struct Endless(PathBuf);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        fs::write(self.0.join("dropped"), "").unwrap();
+    }
+}
+
+#[async_trait]
+impl ToolPort for Files {
+    async fn call(&self, _call: ToolCall) -> ToolReply {
+        let _endless = Endless(self.0.clone());
+        fs::write(self.0.join("called"), "").unwrap();
+        std::future::pending().await
     }
 }
 
 fn with_tools(mut request: TurnRequest) -> TurnRequest {
-    let tool =
-        |name: &str| ToolSpec { name: name.into(), description: String::new(), input_schema: json!({}) };
+    let tool = |name: &str| ToolSpec::new(name, "", json!({}));
     request.tools = vec![tool("share"), tool("hang")];
     request
 }
@@ -129,6 +150,59 @@ async fn a171_a_process_that_ignores_every_word_and_signal_is_killed_with_its_ch
     assert_eq!((end.outcome, end.cost), (Outcome::Cancelled, Cost::Unknown));
     assert!(end.token.is_some());
     assert_eq!((bench.alive(), bench.locks().len()), (0, 0));
+}
+
+/// As in a process per turn.
+#[tokio::test]
+async fn what_turns_with_tools_left_in_the_background_ends_with_their_process() {
+    let quiet = "setsid sleep 1000 </dev/null >/dev/null 2>&1 &";
+    for idles in [true, false] {
+        let bench = bench(&format!("take; answer; take; {quiet}\nrun Well; take"));
+        let bench = if idles { bench.idle(Duration::from_millis(50)) } else { bench };
+        let session = bench.open(None).await;
+        let end = end_of(session.turn(with_questions(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+        assert_eq!(end.outcome, Outcome::Completed, "{end:?}");
+        if idles {
+            bench.until("nothing is left", || bench.alive() == 0 && bench.locks().is_empty()).await;
+        }
+        session.close(Close::Orderly).await.unwrap();
+        assert_eq!((bench.alive(), bench.locks().len()), (0, 0), "idles: {idles}");
+    }
+}
+
+#[tokio::test]
+async fn who_still_holds_the_pipes_of_a_process_that_ended_in_order_is_ended() {
+    let bench = bench("take; answer; take; (setsid sleep 1000 &)\nrun Well; take");
+    let session = bench.open(None).await;
+    end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+    session.close(Close::Orderly).await.unwrap();
+    assert_eq!((bench.alive(), bench.locks().len()), (0, 0));
+}
+
+/// What holds its output is out of reach, and goes on with it.
+#[tokio::test]
+async fn who_writes_on_to_the_pipes_of_a_process_that_is_gone_does_not_keep_its_turn_open() {
+    let others = "setsid env -i /bin/sh -c 'i=0; while [ $i -lt 150 ]; do echo \"[$i]\"; sleep 0.2; i=$((i + 1)); done' 2>/dev/null &";
+    let bench = bench(&format!("take; answer; take; begin; again; {others}\nexit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(15), end_of(turn)).await.unwrap();
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.as_deref().unwrap().contains("exited with code 3"), "{end:?}");
+}
+
+#[tokio::test]
+async fn what_a_process_said_before_its_exit_waits_for_a_slow_reader() {
+    let flood = "i=0; while [ $i -lt 300 ]; do text \"$i\"; i=$((i + 1)); done";
+    let bench = bench(&format!("take; answer; take; begin; again; (setsid sleep 1000 &)\n{flood}; exit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    // Who holds its output is ended once that has been awaited for long enough.
+    let launched = || !launches(&bench).is_empty() && bench.alive() == 0 && bench.locks().is_empty();
+    bench.until("the process is gone with all others", launched).await;
+    let events = events_of(turn).await;
+    let texts = events.iter().filter(|event| matches!(event, TurnEvent::Text { .. })).count();
+    assert_eq!(texts, 300);
 }
 
 #[tokio::test]
@@ -246,11 +320,33 @@ async fn runs_that_the_process_begins_by_itself_shift_no_answer() {
 
 #[tokio::test]
 async fn a_message_that_is_passed_over_holds_its_turn_up_for_a_while_only() {
-    let bench = bench("take; answer; take; begin; text Odd; end Odd; take");
+    // One waits for its next message, one has ended.
+    let odd = "begin; text Odd; end Odd";
+    for (rest, reason) in [
+        ("trap 'touch \"$HOME/ended\"' EXIT; take; take", "claude did not take the turn's message"),
+        ("exit 0", "claude ended and did not take the turn's message"),
+    ] {
+        let bench = bench(&format!("take; answer; take; {odd}; {rest}"));
+        let session = bench.open(None).await;
+        let end = end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+        assert_eq!((end.outcome, end.text, end.cost), (Outcome::Failed, None, Cost::Unknown), "{rest}");
+        assert_eq!((end.failure, end.reason.as_deref()), (Some(Failure::Died), Some(reason)));
+        assert_eq!(bench.alive(), 0, "a process that is out of step serves no further turn");
+        assert!(!bench.home().join("ended").exists(), "it was killed, not asked to end");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_is_stopped_before_its_message_is_taken_is_cancelled() {
+    let bench =
+        bench("trap '' INT TERM\ntake; answer; take; begin; text Odd; end Odd; take; take; sleep 1000");
     let session = bench.open(None).await;
-    let end = end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
-    assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Odd")));
-    assert_eq!(bench.alive(), 0, "a process that is out of step serves no further turn");
+    let mut turn = session.turn(bench.request(1, 1, "", "one")).await.unwrap();
+    turn.events.next().await.unwrap();
+    turn.control.interrupt().await.unwrap();
+    let end = end_of(turn).await;
+    assert_eq!((end.outcome, end.text, end.cost), (Outcome::Cancelled, None, Cost::Unknown));
+    assert_eq!(bench.alive(), 0);
 }
 
 #[tokio::test]
@@ -311,8 +407,10 @@ async fn an_answer_is_written_while_nobody_reads_events() {
 async fn calls_are_bounded_and_one_that_is_withdrawn_is_not_answered() {
     let calls = "i=0; while [ $i -lt 65 ]; do call c$i $i hang; i=$((i + 1)); done";
     let withdraw = "say '{\"type\":\"control_cancel_request\",\"request_id\":\"c3\"}'; call d1 100 missing";
+    // The calls that were open when the turn ended.
+    let over = "i=0; while [ $i -lt 63 ]; do take; i=$((i + 1)); done";
     let bench = bench(&format!(
-        "take; answer; take; first=$uuid; begin; again; {calls}; take; {withdraw}; take; uuid=$first; text Well; end Well; take; run More; take"
+        "take; answer; take; first=$uuid; begin; again; {calls}; take; {withdraw}; take; uuid=$first; text Well; end Well; {over}; take; run More; take"
     ));
     let tools = Arc::new(Tools::default());
     let session = bench.open_with(Arc::clone(&tools) as _, None).await;
@@ -325,6 +423,55 @@ async fn calls_are_bounded_and_one_that_is_withdrawn_is_not_answered() {
     );
     let end = end_of(session.turn(with_tools(bench.request(2, 1, "two", ""))).await.unwrap()).await;
     assert_eq!((end.text.as_deref(), launches(&bench).len()), (Some("More"), 1), "{end:?}");
+}
+
+/// A question that is answered at once, with its input of 20 kB.
+const BIG: &str = r#"big=$(head -c 20000 /dev/zero | tr '\0' x); wants() { say "{\"type\":\"control_request\",\"request_id\":\"b$i\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"mcp__party__share\",\"input\":{\"x\":\"$big\"}}}"; i=$((i + 1)); }; i=0"#;
+
+#[tokio::test]
+async fn a_process_may_say_all_before_it_reads_an_answer() {
+    let bench = bench(&format!(
+        "{BIG}; take; answer; take; begin; again; while [ $i -lt 100 ]; do wants; done; head -n 100 >\"$HOME/answers\"; text Well; end Well; take"
+    ));
+    let session = bench.open(None).await;
+    let end = end_of(session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+    assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Well")), "{end:?}");
+    assert!(fs::metadata(bench.home().join("answers")).unwrap().len() > 2_000_000);
+}
+
+#[tokio::test]
+async fn a_process_that_asks_on_and_reads_no_answer_is_ended() {
+    let forever = "while :; do wants; done";
+    let bench = bench(&format!(
+        "{BIG}; take; answer; take; case \"$*\" in *--resume*) {forever};; esac; run One; {forever}"
+    ));
+    let session = bench.open(None).await;
+    let end = end_of(session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+    assert_eq!(end.outcome, Outcome::Completed);
+    bench.until("between two turns", || bench.alive() == 0).await;
+    let end = end_of(session.turn(with_tools(bench.request(2, 1, "two", ""))).await.unwrap()).await;
+    let why = "claude asks and does not read the answers";
+    assert_eq!((end.outcome, end.reason.as_deref()), (Outcome::Failed, Some(why)), "{end:?}");
+    assert_eq!(bench.alive(), 0);
+}
+
+#[tokio::test]
+async fn a_call_that_is_withdrawn_is_dropped_while_its_turn_goes_on() {
+    let notified = r#"{"type":"control_request","request_id":"n1","request":{"subtype":"mcp_message","server_name":"party","message":{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}}}"#;
+    for withdrawal in [r#"{"type":"control_cancel_request","request_id":"c1"}"#, notified] {
+        let wait = |file: &str| format!("while [ ! -e \"$HOME/{file}\" ]; do sleep 0.01; done");
+        let bench = bench(&format!(
+            "take; answer; take; first=$uuid; begin; again; call c1 1 hang; {}; say '{withdrawal}'; {}; uuid=$first; text Well; end Well; take",
+            wait("called"),
+            wait("go")
+        ));
+        let session = bench.open_with(Arc::new(Files(bench.home())), None).await;
+        let turn = session.turn(with_tools(bench.request(1, 1, "", "one"))).await.unwrap();
+        bench.until("the call is dropped", || bench.home().join("dropped").exists()).await;
+        fs::write(bench.home().join("go"), "").unwrap();
+        let end = end_of(turn).await;
+        assert_eq!((end.outcome, end.text.as_deref()), (Outcome::Completed, Some("Well")), "{withdrawal}");
+    }
 }
 
 #[tokio::test]
@@ -377,6 +524,23 @@ async fn a_turn_that_nobody_reads_does_not_hold_up_the_end() {
     tokio::time::timeout(Duration::from_secs(10), session.close(Close::Orderly)).await.unwrap().unwrap();
     assert_eq!(bench.alive(), 0);
     assert_eq!(end_of(turn).await.outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn a_reader_that_is_behind_may_speak_to_a_turn_that_is_over() {
+    let asks = "i=0; while [ $i -lt 40 ]; do ask q$i; i=$((i + 1)); done";
+    let bench = bench(&format!("take; answer; take; begin; again; {asks}; exit 3"));
+    let session = bench.open(None).await;
+    let turn = session.turn(with_questions(bench.request(1, 1, "", "one"))).await.unwrap();
+    let launched = || !launches(&bench).is_empty() && bench.alive() == 0 && bench.locks().is_empty();
+    bench.until("the process is gone", launched).await;
+    let soon = Duration::from_secs(10);
+    let steered = tokio::time::timeout(soon, turn.control.steer("more".into())).await.unwrap();
+    assert_eq!(steered.unwrap(), Steered::TooLate);
+    tokio::time::timeout(soon, session.close(Close::Orderly)).await.unwrap().unwrap();
+    let events = events_of(turn).await;
+    let withdrawn = |event: &&TurnEvent| matches!(event, TurnEvent::PermissionWithdrawn { .. });
+    assert_eq!(events.iter().filter(withdrawn).count(), 40, "more than there is room for was unread");
 }
 
 #[test]

@@ -49,8 +49,7 @@ async fn a159_the_process_has_exactly_its_environment_and_files_of_its_own() {
         url: "http://127.0.0.1:1/mcp".into(),
         secret: "s3cret".into(),
     });
-    request.tools =
-        vec![ToolSpec { name: "share".into(), description: String::new(), input_schema: json!({}) }];
+    request.tools = vec![ToolSpec::new("share", "", json!({}))];
     let end = end_of(bench.open(None).await.turn(request).await.unwrap()).await;
     assert_eq!(end.outcome, Outcome::Completed, "{end:?}");
     let env = fs::read_to_string(bench.home().join("env")).unwrap();

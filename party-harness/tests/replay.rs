@@ -106,7 +106,7 @@ struct Host(Mutex<Vec<ToolCall>>);
 impl ToolPort for Host {
     async fn call(&self, call: ToolCall) -> ToolReply {
         self.0.lock().unwrap().push(call);
-        ToolReply { text: "as of today".into(), is_error: false }
+        ToolReply::text("as of today")
     }
 }
 
@@ -143,18 +143,14 @@ fn spec() -> RuntimeSpec {
         model: None,
         cwd: "/".into(),
         folder: "/".into(),
-        env: std::collections::BTreeMap::new(),
+        env: party_harness::Environment::default(),
         resume: None,
     }
 }
 
 fn request(turn: u64, tools: &[&str]) -> TurnRequest {
     let turn = TurnId(Offset(turn));
-    let tool = |name: &&str| ToolSpec {
-        name: (*name).to_owned(),
-        description: String::new(),
-        input_schema: json!({"type": "object"}),
-    };
+    let tool = |name: &&str| ToolSpec::new(*name, "", json!({"type": "object"}));
     TurnRequest {
         key: TurnKey { session: spec().session, turn, attempt: 1 },
         delta: Vec::new(),

@@ -13,7 +13,7 @@ use crate::{
 use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
 use party_formats::{Engine, Format};
-use party_harness::{Harness, ResumeToken, ToolDoor, ToolPort, Turn, TurnKey};
+use party_harness::{Environment, Harness, ResumeToken, ToolDoor, ToolPort, Turn, TurnKey};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
@@ -36,7 +36,7 @@ pub struct PartyBuilder {
     /// A name that two harnesses were given.
     ambiguous: Option<String>,
     folder: Option<PathBuf>,
-    environment: BTreeMap<String, String>,
+    environment: Environment,
     author: Author,
     pub(crate) format: Option<Format>,
     pub(crate) seats: Vec<Seat>,
@@ -51,7 +51,7 @@ impl PartyBuilder {
             harnesses: BTreeMap::new(),
             ambiguous: None,
             folder: None,
-            environment: base_environment::<&str>(&[]),
+            environment: base_environment::<&str>(&[]).into(),
             author: Author::human("you"),
             format: None,
             seats: Vec::new(),
@@ -98,8 +98,8 @@ impl PartyBuilder {
 
     /// The whole environment of the runtimes; [`base_environment`] where it is not set.
     #[must_use]
-    pub fn environment(mut self, environment: BTreeMap<String, String>) -> Self {
-        self.environment = environment;
+    pub fn environment(mut self, environment: impl Into<Environment>) -> Self {
+        self.environment = environment.into();
         self
     }
 

@@ -3,7 +3,7 @@
 
 use crate::{Error, ErrorKind, Result};
 use party_formats::{Format, Intent};
-use party_harness::{Capabilities, Harness, Permissions, ToolDoor};
+use party_harness::{Capabilities, Harness, Permissions, ToolDoor, ToolScope};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A seat as the check sees it.
@@ -21,6 +21,14 @@ pub(crate) fn check_capabilities<'s>(
 ) -> Result<()> {
     for Seated { name, role, harness } in seats {
         let Some(can) = harnesses.get(harness).map(|harness| harness.info().capabilities) else { continue };
+        let intents = || format.intents_of(role).into_iter().filter_map(|name| format.intents.get(name));
+        let differ = |intent: &Intent| intents().any(|other| !other.offered().eq(intent.offered()));
+        if can.tool_scope == ToolScope::Session && intents().any(differ) {
+            let context = format!(
+                "seat `{name}` has intents with different `tools`, which harness `{harness}` cannot change within a session"
+            );
+            return Err(Error::new(ErrorKind::Unsupported, context));
+        }
         for intent in format.intents_of(role) {
             if let Some(why) = format.intents.get(intent).and_then(|intent| what_is_missing(intent, can)) {
                 let context =

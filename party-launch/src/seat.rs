@@ -2,10 +2,9 @@
 
 use party_core::{SeatId, SessionId};
 use party_harness::{
-    Close, Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolPort,
+    Close, Environment, Error, ErrorKind, Harness, Result, ResumeToken, RuntimeSession, RuntimeSpec, ToolPort,
 };
 use std::{
-    collections::BTreeMap,
     fmt,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
@@ -25,7 +24,7 @@ pub(crate) struct SeatRuntime {
     pub(crate) harness: Arc<dyn Harness>,
     /// The seat's own folder.
     pub(crate) folder: PathBuf,
-    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) env: Environment,
     pub(crate) state: Mutex<RuntimeState>,
 }
 

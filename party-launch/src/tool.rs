@@ -110,7 +110,7 @@ impl Tool {
         R: Future<Output = Result<ToolReply, BoxError>> + Send + 'static,
     {
         let (name, description) = (name.into(), description.into());
-        let spec = ToolSpec { name, description, input_schema };
+        let spec = ToolSpec::new(name, description, input_schema);
         let handler = Box::new(move |arguments, context| -> BoxFuture<'static, _> {
             Box::pin(handler(arguments, context))
         });

@@ -41,7 +41,7 @@ impl Harness for Chatterbox {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(Probe { version: "1".into() })
+        Ok(Probe::new("1"))
     }
 
     async fn open(&self, _: RuntimeSpec, _: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
@@ -115,7 +115,7 @@ async fn a_stop_that_another_process_wrote_ends_a_turn_that_streams_without_paus
     let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
     let folder = tempfile::tempdir().unwrap();
     let party = Party::builder(Arc::clone(&bus))
-        .harness(Chatterbox(HarnessInfo { name: "chat".into(), capabilities: CAN }))
+        .harness(Chatterbox(HarnessInfo::new("chat", CAN)))
         .folder(folder.path())
         .seat(Seat::new("Ada", "participant"))
         .start("Hi")

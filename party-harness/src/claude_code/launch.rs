@@ -4,10 +4,10 @@ use super::{
     identity,
     tools::{self, Offer},
 };
-use crate::{Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
+use crate::{Environment, Error, ErrorKind, Result, RuntimeSpec, TurnRequest};
 use party_core::Usd;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{fmt, path::PathBuf};
 
 /// Linux takes no longer argument, its end included.
 const ARGUMENT_LIMIT: usize = 128 * 1024 - 1;
@@ -58,7 +58,7 @@ pub(super) struct Message {
 pub(super) struct LaunchPlan {
     pub(super) program: PathBuf,
     pub(super) args: Vec<String>,
-    pub(super) env: BTreeMap<String, String>,
+    pub(super) env: Environment,
     pub(super) cwd: PathBuf,
     pub(super) stdin: Vec<u8>,
     /// Files of the seat's folder to write before, for their owner only.
@@ -72,7 +72,7 @@ impl fmt::Debug for LaunchPlan {
         f.debug_struct("LaunchPlan")
             .field("program", &self.program)
             .field("args", &self.args)
-            .field("env", &self.env.keys().collect::<Vec<_>>())
+            .field("env", &self.env)
             .field("cwd", &self.cwd)
             .field("stdin", &self.stdin.len())
             .field("files", &files)
@@ -157,7 +157,7 @@ fn definition(spec: &RuntimeSpec, offer: &Offer) -> Value {
     })
 }
 
-pub(super) fn environment(spec: &RuntimeSpec) -> BTreeMap<String, String> {
+pub(super) fn environment(spec: &RuntimeSpec) -> Environment {
     let mut env = spec.env.clone();
     env.extend(EXTRA_ENV.map(|(name, value, _)| (name.to_owned(), value.to_owned())));
     let (name, value) = marker(spec);

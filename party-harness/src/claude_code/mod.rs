@@ -29,14 +29,13 @@ pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict
 
 use crate::process::{self, Patience};
 use crate::{
-    Capabilities, Close, CostSource, Error, ErrorKind, Harness, HarnessInfo, Permissions, Probe, Result,
-    RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
+    Capabilities, Close, CostSource, Environment, Error, ErrorKind, Harness, HarnessInfo, Permissions, Probe,
+    Result, RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
 };
 use async_trait::async_trait;
 use inner::{Inner, Setup, blocking};
 use session::ClaudeSession;
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError, Weak},
@@ -59,7 +58,7 @@ const INSTALL: &str = "install Claude Code with `npm install -g @anthropic-ai/cl
 #[derive(Debug)]
 pub struct ClaudeCode {
     info: HarnessInfo,
-    env: BTreeMap<String, String>,
+    env: Environment,
     setup: Setup,
     open: Mutex<Vec<Weak<Inner>>>,
 }
@@ -83,8 +82,8 @@ impl ClaudeCode {
             line_limit: 64 << 20,
             idle: None,
         };
-        let info = HarnessInfo { name: "claude".to_owned(), capabilities };
-        Self { info, env: BTreeMap::new(), setup, open: Mutex::default() }
+        let info = HarnessInfo::new("claude", capabilities);
+        Self { info, env: Environment::default(), setup, open: Mutex::default() }
     }
 
     /// The same harness with one process for many turns of a session: turns begin at once, the host's
@@ -115,8 +114,8 @@ impl ClaudeCode {
 
     /// The whole environment of a probe; turns bring their own.
     #[must_use]
-    pub fn env(mut self, env: BTreeMap<String, String>) -> Self {
-        self.env = env;
+    pub fn env(mut self, env: impl Into<Environment>) -> Self {
+        self.env = env.into();
         self
     }
 
@@ -162,9 +161,7 @@ impl Harness for ClaudeCode {
         let output = output.map_err(|error| process::refused(&self.setup.program, INSTALL, error))?;
         let said = String::from_utf8_lossy(&output.stdout);
         match said.trim().split_once(' ') {
-            Some((version, "(Claude Code)")) if output.status.success() => {
-                Ok(Probe { version: version.to_owned() })
-            }
+            Some((version, "(Claude Code)")) if output.status.success() => Ok(Probe::new(version)),
             _ => Err(not_claude(&self.setup.program, "its version is no version of Claude Code")),
         }
     }

@@ -154,13 +154,8 @@ impl Run {
             let (exit, interrupted) = self.watch(&mut running, seen).await;
             let (code, signal) = code_and_signal(&exit);
             let at_end = || timeout(DRAIN, async { tokio::join!(read.cancelled(), heard.cancelled()) });
-            let in_order = signal.is_none() && !interrupted;
-            // Without tools of its own it starts nothing, and who still holds its pipes was left behind.
-            if in_order && self.request.own_tools.is_empty() && at_end().await.is_ok() {
-                running.gone();
-            } else {
-                running.sweep().await;
-            }
+            let own_tools = !self.request.own_tools.is_empty();
+            running.finish(&exit, interrupted, own_tools, async { at_end().await.is_ok() }).await;
             drop(token);
             let _ = at_end().await;
             gone.cancel();

@@ -120,6 +120,7 @@ macro_rules! harness_conformance {
             a_second_turn_while_one_runs_is_refused
             two_sessions_run_at_once_without_mixing
             a_view_that_cannot_be_loaded_is_no_turn
+            what_is_not_declared_is_refused
             a_probe_calls_no_model
             hostile_texts_arrive_exactly
             the_system_prompt_and_the_model_arrive

@@ -5,9 +5,9 @@ use super::{
     host::View,
     play::{ANN, BOB, Play, calls, declared, end_of, not_shown, on, says},
 };
-use crate::{CostSource, ErrorKind, Health, TurnEvent};
+use crate::{CostSource, ErrorKind, Health, Permissions, TurnEvent, TurnRequest};
 use futures::StreamExt as _;
-use party_core::{Failure, Outcome, Usd};
+use party_core::{Failure, Outcome, Sent, Usd};
 
 /// Texts that a runtime, a shell or a protocol may take for something else.
 const HOSTILE: [&str; 9] = [
@@ -131,7 +131,7 @@ pub async fn two_sessions_run_at_once_without_mixing(stage: &dyn Stage) -> Playe
 
 /// Where the host cannot tell what to say, nothing is said, and the session stays usable.
 pub async fn a_view_that_cannot_be_loaded_is_no_turn(stage: &dyn Stage) -> Played {
-    let play = Play::ann(stage, [on("", [says("Hello.")])]).await?;
+    let play = Play::ann(stage, [on("", [says("Hello.")]), on("", [says("The second turn.")])]).await?;
     let session = play.open(ANN).await;
     let mut request = play.request(ANN, "Hello?");
     request.full = View::broken();
@@ -140,7 +140,29 @@ pub async fn a_view_that_cannot_be_loaded_is_no_turn(stage: &dyn Stage) -> Playe
     assert!(stage.heard(ANN).is_none_or(|heard| heard.is_empty()));
     assert_eq!(session.state().health, Health::Idle);
     let end = play.run(&session, play.request(ANN, "Hello?")).await;
-    assert_eq!(end.text.as_deref(), Some("Hello."), "{end:?}");
+    assert_eq!((end.text.as_deref(), end.sent), (Some("Hello."), Sent::Full), "{end:?}");
+    Ok(())
+}
+
+/// What a harness does not declare it refuses by its name, before anything is spent.
+pub async fn what_is_not_declared_is_refused(stage: &dyn Stage) -> Played {
+    let can = stage.capabilities();
+    let play = Play::ann(stage, [on("", [says("Hello.")])]).await?;
+    let session = play.open(ANN).await;
+    let request = || play.request(ANN, "Hello?");
+    let mut refused = Vec::new();
+    if !can.own_tools {
+        refused.push(TurnRequest { own_tools: vec!["Bash".to_owned()], ..request() });
+    }
+    if can.permissions == Permissions::Never {
+        refused.push(TurnRequest { ask: true, ..request() });
+    }
+    for request in refused {
+        let error = session.turn(request).await.expect_err("it is not declared");
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+    }
+    assert!(stage.heard(ANN).is_none_or(|heard| heard.is_empty()));
+    assert_eq!(play.run(&session, request()).await.text.as_deref(), Some("Hello."));
     Ok(())
 }
 

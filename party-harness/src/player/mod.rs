@@ -118,7 +118,7 @@ impl Harness for Player {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(Probe { version: env!("CARGO_PKG_VERSION").to_owned() })
+        Ok(Probe::new(env!("CARGO_PKG_VERSION")))
     }
 
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {

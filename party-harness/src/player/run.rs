@@ -35,6 +35,8 @@ pub(super) struct Run {
     /// What the last tool answered.
     reply: String,
     pending: VecDeque<TurnEvent>,
+    /// The agent was sent something.
+    happens: bool,
     ended: bool,
 }
 
@@ -53,6 +55,7 @@ impl Run {
             reply: String::new(),
             sent: Sent::Delta,
             pending: VecDeque::new(),
+            happens: false,
             ended: false,
             request,
             place,
@@ -76,6 +79,7 @@ impl Run {
                 self.question = oldest(&full);
             }
         }
+        self.happens = true;
         Ok(())
     }
 
@@ -207,7 +211,7 @@ impl Run {
         if !std::mem::replace(&mut self.ended, true) {
             self.place.leave();
             self.inbox.close();
-            self.memory.end_turn();
+            self.memory.end_turn(self.happens);
         }
     }
 

@@ -66,9 +66,11 @@ impl Memory {
     }
 
     /// A turn is over, and the next one may come.
-    pub(super) fn end_turn(&self) {
+    pub(super) fn end_turn(&self, happened: bool) {
         let mut state = self.lock();
-        *state.turns.get_or_insert(0) += 1;
+        if happened {
+            *state.turns.get_or_insert(0) += 1;
+        }
         state.busy = false;
     }
 
@@ -127,6 +129,7 @@ impl RuntimeSession for PlayerSession {
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
+        self.capabilities.allow(&request)?;
         let turns = self.take()?;
         let (stop, inbox) = (self.stop.child_token(), Arc::<Inbox>::default());
         let control =

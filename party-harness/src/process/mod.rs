@@ -25,7 +25,8 @@ pub(crate) use io::{drain, write_all};
 pub(crate) use program::refused;
 pub(crate) use running::{Running, code_and_signal, ladder};
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use crate::Environment;
+use std::{path::Path, time::Duration};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
 /// How long a killed process may take to be gone.
@@ -57,7 +58,7 @@ pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: &'a [String],
     /// The whole environment.
-    pub(crate) env: &'a BTreeMap<String, String>,
+    pub(crate) env: &'a Environment,
     pub(crate) cwd: &'a Path,
     /// The variable in `env` by which all processes of the seat are known.
     pub(crate) marker: &'a (String, String),

@@ -108,8 +108,26 @@ impl Running {
         }
     }
 
+    /// Ends what outlived a process that is gone. One that ended in order (`!forced`) and had no tools
+    /// of its own starts nothing that stays, unless its pipes are not `released`: who still holds them
+    /// was left behind. Safe to cancel: the end goes on by itself.
+    pub(crate) async fn finish(
+        self,
+        exit: &io::Result<ExitStatus>,
+        forced: bool,
+        own_tools: bool,
+        released: impl Future<Output = bool>,
+    ) {
+        let in_order = !forced && exit.as_ref().is_ok_and(|exit| exit.signal().is_none());
+        if in_order && !own_tools && released.await {
+            self.gone();
+        } else {
+            self.sweep().await;
+        }
+    }
+
     /// Ends what outlived the process. Safe to cancel: it goes on by itself.
-    pub(crate) async fn sweep(mut self) {
+    pub(super) async fn sweep(mut self) {
         let swept = spawn_blocking(move || self.0.take().is_none_or(Tree::end)).await;
         if !matches!(swept, Ok(true)) {
             tracing::warn!("processes of a runtime could not be ended");
@@ -117,7 +135,7 @@ impl Running {
     }
 
     /// A process that ended by itself and in order leaves nothing.
-    pub(crate) fn gone(mut self) {
+    pub(super) fn gone(mut self) {
         self.0 = None;
     }
 }

@@ -6,8 +6,8 @@
 //! group and start time stay those of the program.
 
 use super::{Start, program, tree};
+use crate::Environment;
 use std::{
-    collections::BTreeMap,
     io::{self, Read as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
@@ -69,7 +69,7 @@ fn thread() -> io::Result<mpsc::Sender<Work>> {
 pub(super) struct Order {
     program: PathBuf,
     args: Vec<String>,
-    env: BTreeMap<String, String>,
+    env: Environment,
     cwd: PathBuf,
 }
 

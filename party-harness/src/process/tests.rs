@@ -13,14 +13,14 @@ use std::{
 struct Folder {
     root: tempfile::TempDir,
     marker: (String, String),
-    env: BTreeMap<String, String>,
+    env: Environment,
 }
 
 impl Folder {
     fn with(text: &str, mode: u32) -> Self {
         let root = tempfile::tempdir().unwrap();
         let marker = ("PARTY_START_TEST".to_owned(), root.path().display().to_string());
-        let env = BTreeMap::from([marker.clone(), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]);
+        let env = [marker.clone(), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into_iter().collect();
         let folder = Self { root, marker, env };
         fs::write(folder.program(), text).unwrap();
         fs::set_permissions(folder.program(), fs::Permissions::from_mode(mode)).unwrap();

@@ -63,7 +63,7 @@ impl Scripted {
             cost: CostSource::Reported,
             ..Capabilities::TEXT_ONLY
         };
-        Self(Player::new(HarnessInfo { name: "scripted".to_owned(), capabilities }, script))
+        Self(Player::new(HarnessInfo::new("scripted", capabilities), script))
     }
 }
 

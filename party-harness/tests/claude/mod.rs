@@ -155,7 +155,7 @@ impl Bench {
             model: None,
             cwd: self.root.join("work"),
             folder: self.seat(),
-            env: self.env.clone(),
+            env: self.env.clone().into(),
             resume,
         }
     }

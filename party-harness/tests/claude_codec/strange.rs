@@ -111,3 +111,15 @@ fn raw_lines_are_handed_on_as_they_came_and_can_be_read_by_all() {
     assert_eq!(event.get(), line.replace(r"\udead", r"\ufffd"));
     assert_eq!(event.value()["b"], "\u{fffd}");
 }
+
+#[test]
+fn a177_the_last_of_two_fields_of_one_name_counts() {
+    let said = |text: &str| format!(r#""message":{{"content":[{{"type":"text","text":"{text}"}}]}}"#);
+    let events = |fields: &str| {
+        let line = format!(r#"{{"type":"result","type":"assistant",{fields}}}"#);
+        decode([line.as_bytes()], &Exit::default()).0
+    };
+    let text = TurnEvent::Text { text: "b".into() };
+    assert_eq!(events(&[said("a"), said("b")].join(",")), [Decoded::Event(text)]);
+    assert!(is_raw(&events(&format!("{},\"message\":\"c\"", said("a")))[0]));
+}

@@ -57,11 +57,7 @@ fn whole(how: &str, call: &Value) -> Response {
 
 pub(crate) fn with_share(mut request: TurnRequest, endpoint: &McpEndpoint) -> TurnRequest {
     request.mcp = Some(endpoint.clone());
-    request.tools = vec![ToolSpec {
-        name: "share".into(),
-        description: "Shares.".into(),
-        input_schema: json!({"type": "object"}),
-    }];
+    request.tools = vec![ToolSpec::new("share", "Shares.", json!({"type": "object"}))];
     request
 }
 

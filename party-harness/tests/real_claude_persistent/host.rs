@@ -35,10 +35,10 @@ impl ToolPort for Tools {
             "hang" => std::future::pending().await,
             "wait" => {
                 self.go.acquire().await.unwrap().forget();
-                ToolReply { text: "waited".into(), is_error: false }
+                ToolReply::text("waited")
             }
             "refuse" => ToolReply::error("slots full: 3 of 3"),
-            _ => ToolReply { text: "shared as 7".into(), is_error: false },
+            _ => ToolReply::text("shared as 7"),
         }
     }
 }
@@ -60,7 +60,7 @@ impl Tools {
 
 pub(crate) fn tool(name: &str) -> ToolSpec {
     let input_schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
-    ToolSpec { name: name.into(), description: format!("Does {name}."), input_schema }
+    ToolSpec::new(name, format!("Does {name}."), input_schema)
 }
 
 /// The process of the seat, which is one.

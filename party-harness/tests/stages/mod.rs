@@ -33,7 +33,7 @@ impl Folders {
             model: None,
             cwd: self.of(seat, "work"),
             folder: self.of(seat, "own"),
-            env,
+            env: env.into(),
             resume: None,
         }
     }

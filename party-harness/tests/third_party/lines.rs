@@ -40,18 +40,19 @@ pub(crate) struct Lines {
     open: Mutex<Vec<Weak<Session>>>,
 }
 
+/// What it can do; all else is refused.
+const CAN: Capabilities = Capabilities {
+    resume: true,
+    tools: ToolDoor::InProcess,
+    recover: true,
+    cost: CostSource::Enforced,
+    ..Capabilities::TEXT_ONLY
+};
+
 impl Lines {
     /// `command` is a path, and arguments that come before the others.
     pub(crate) fn new(command: Vec<String>) -> Self {
-        let capabilities = Capabilities {
-            resume: true,
-            tools: ToolDoor::InProcess,
-            recover: true,
-            cost: CostSource::Enforced,
-            ..Capabilities::TEXT_ONLY
-        };
-        let info = HarnessInfo { name: "lines".to_owned(), capabilities };
-        Self { info, command, open: Mutex::default() }
+        Self { info: HarnessInfo::new("lines", CAN), command, open: Mutex::default() }
     }
 }
 
@@ -64,7 +65,7 @@ impl Harness for Lines {
     async fn probe(&self) -> Result<Probe> {
         let program = self.command.first().map(String::as_str).unwrap_or_default();
         let missing = || Error::new(ErrorKind::Missing, format!("there is no program `{program}`"));
-        Path::new(program).is_file().then(|| Probe { version: "1".to_owned() }).ok_or_else(missing)
+        Path::new(program).is_file().then(|| Probe::new("1")).ok_or_else(missing)
     }
 
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {
@@ -200,6 +201,7 @@ impl RuntimeSession for Opened {
         if session.stop.is_cancelled() {
             return Err(Error::new(ErrorKind::Closed, "the session was closed"));
         }
+        CAN.allow(&request)?;
         // From here on it is busy, and free again when this is dropped, however that comes about.
         let busy = Busy::take(session)?;
         let sent = if session.state().remembers { Sent::Delta } else { Sent::Full };

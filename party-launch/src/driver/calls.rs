@@ -77,7 +77,7 @@ impl Driver {
             if has_ended {
                 open.tell(&ToolReply::error("the turn has ended"));
             } else if let Some((text, is_error)) = answer
-                && !open.tell(&ToolReply { text, is_error })
+                && !open.tell(&ToolReply::new(text, is_error))
             {
                 unheard.insert(key.clone());
             }
@@ -156,7 +156,7 @@ impl Driver {
         };
         let found = self.calls.iter().find(|(_, open)| open.task == Some(id)).map(|(key, _)| key.clone());
         let Some((turn, attempt, call)) = found else { return Ok(()) };
-        let ToolReply { text, is_error } = reply;
+        let ToolReply { text, is_error, .. } = reply;
         let event = ToolRan { turn, attempt, call, text, is_error };
         self.log.commit(vec![NewRecord::new(now(), &event.into()).in_turn(turn)]).await?;
         self.answer_calls();

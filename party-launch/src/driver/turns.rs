@@ -191,7 +191,7 @@ impl Driver {
             return self.tools.spec(name).filter(|_| has);
         };
         let (name, description) = (tool.name().to_owned(), tool.description().to_owned());
-        Some(ToolSpec { name, description, input_schema: tool.input_schema() })
+        Some(ToolSpec::new(name, description, tool.input_schema()))
     }
 
     /// A task that ended without telling has panicked.

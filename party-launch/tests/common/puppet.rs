@@ -128,7 +128,7 @@ impl Puppet {
     where
         F: Future<Output = TurnEnd> + Send + 'static,
     {
-        let info = HarnessInfo { name: "puppet".into(), capabilities };
+        let info = HarnessInfo::new("puppet", capabilities);
         Arc::new(Self { info, play: Arc::new(move |stage| play(stage).boxed()), turns: Arc::default() })
     }
 
@@ -150,7 +150,7 @@ impl Harness for Puppet {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(Probe { version: "1".into() })
+        Ok(Probe::new("1"))
     }
 
     async fn open(&self, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {

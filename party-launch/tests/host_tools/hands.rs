@@ -55,7 +55,7 @@ impl Hands {
     pub(crate) fn new(tools: ToolDoor) -> (Self, mpsc::UnboundedReceiver<Held>) {
         let capabilities = Capabilities { tools, cost: CostSource::Reported, ..Capabilities::TEXT_ONLY };
         let (turns, held) = mpsc::unbounded_channel();
-        (Self { info: HarnessInfo { name: "hands".into(), capabilities }, turns }, held)
+        (Self { info: HarnessInfo::new("hands", capabilities), turns }, held)
     }
 }
 
@@ -66,7 +66,7 @@ impl Harness for Hands {
     }
 
     async fn probe(&self) -> Result<Probe> {
-        Ok(Probe { version: "1".into() })
+        Ok(Probe::new("1"))
     }
 
     async fn open(&self, _: RuntimeSpec, port: Arc<dyn ToolPort>) -> Result<Arc<dyn RuntimeSession>> {

@@ -1,8 +1,8 @@
 //! What a turn used and cost, from what the CLI says of it.
 
 use super::{
+    outcome::Outcome,
     seen::{Kind, Seen},
-    wire::Outcome,
 };
 use party_core::{Usage, Usd};
 
@@ -88,11 +88,11 @@ impl Bill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claude_code::codec::wire::Head;
+    use crate::claude_code::codec::view::Fields;
     use serde_json::{Value, json};
 
     fn outcome(line: Value) -> Outcome {
-        Outcome::read(Head::read(&line.to_string()).unwrap().fields(), None).unwrap()
+        Outcome::read(&Fields::read(&line.to_string()).unwrap(), None).unwrap()
     }
 
     fn cost(version: &str, carried: u64, totals: &[f64]) -> u64 {

@@ -1,6 +1,6 @@
 //! The control protocol: what the CLI asks its host in the middle of a turn, and how it answers.
 
-use super::{Decoded, Decoder, read::Read, seen::Kind, view::Json, wire::Head};
+use super::{Decoded, Decoder, head::Head, read::Read, seen::Kind, view::Json};
 use crate::RawJson;
 
 /// A line of the control protocol.
@@ -71,7 +71,7 @@ impl Decoder {
 
     pub(super) fn answered(&mut self, head: &Head<'_>) -> Option<Read> {
         let [mut id, mut subtype, mut answer, mut error] = [None; 4];
-        for (name, value) in head.field("response")?.fields() {
+        for (name, value) in head.field("response")?.fields().iter() {
             match name {
                 "request_id" => id = Some(value),
                 "subtype" => subtype = Some(value),

@@ -1,6 +1,6 @@
 //! What kind of failure it was: decided from what machines read, not from words.
 
-use super::{Decoder, Status, wire::Outcome};
+use super::{Decoder, Status, outcome::Outcome};
 use party_core::Failure;
 
 impl Decoder {

@@ -1,29 +1,30 @@
 //! What the CLI writes, as events: pure, and the same however the bytes were cut or repeated.
 //!
 //! ```text
-//! bytes ── frame ──> lines ── scan, view ──> wire (what is read of a line) ── read ──> events
-//!                                                                          └─ bill, verdict ──> end
+//! bytes ── frame ──> lines ── view ──> head ──> message, outcome ── read ──> events
+//!                                      (what is read of a line)  └─ bill, verdict ──> end
 //! ```
 //!
-//! A line is checked once; what is read of it is found in its text, and a line that is only handed
-//! on is copied once.
+//! serde_json checks a line and finds its fields in its text; no value is built, and a line that is
+//! only handed on is copied once.
 
 mod answer;
 mod bill;
 mod control;
 mod failure;
 mod frame;
+mod head;
+mod message;
+mod outcome;
 mod poison;
 mod read;
 mod said;
-mod scan;
 mod seen;
 mod tasks;
 mod turn;
 mod unescape;
 mod verdict;
 mod view;
-mod wire;
 
 pub use control::{Control, ControlRequest};
 pub(super) use poison::Required;
@@ -33,10 +34,10 @@ use crate::TurnEvent;
 use answer::Answer;
 use bill::Bill;
 use frame::{Frame, Framer};
+use outcome::Outcome;
 use party_core::Usd;
 use seen::Seen;
 use tasks::Tasks;
-use wire::Outcome;
 
 /// How long a line may be by default.
 const LINE_LIMIT: usize = 64 << 20;

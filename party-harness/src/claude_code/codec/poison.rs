@@ -1,7 +1,7 @@
 //! Whether a turn has the tools that it needs. The CLI itself goes on without them, says nothing,
 //! and reports success; only its `init` tells.
 
-use super::{Decoder, view::Json, wire::Head};
+use super::{Decoder, head::Head, view::Json};
 use std::borrow::Cow;
 
 /// The MCP server that a turn cannot do without.
@@ -14,8 +14,9 @@ pub(in crate::claude_code) struct Required {
 
 /// What `init` says of tools.
 struct Offer<'a> {
-    tools: Option<Json<'a>>,
-    servers: Option<Json<'a>>,
+    tools: Vec<Cow<'a, str>>,
+    /// Names and statuses.
+    servers: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }
 
 impl Decoder {
@@ -27,7 +28,7 @@ impl Decoder {
         if let Some(errors) = init.field("mcp_server_errors").filter(|errors| errors.is_filled()) {
             return Some(format!("claude refused an mcp server: {}", in_words(errors)));
         }
-        let offer = Offer { tools: init.field("tools"), servers: init.field("mcp_servers") };
+        let offer = Offer::read(init);
         let required = || self.required.as_ref().and_then(|required| offer.lacks(required));
         let every = || if self.requires_all { offer.lacks_any() } else { None };
         required().or_else(every)
@@ -35,34 +36,30 @@ impl Decoder {
 }
 
 impl<'a> Offer<'a> {
-    /// Names and statuses.
-    fn servers(&self) -> impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)> {
-        self.servers.and_then(Json::items).into_iter().flatten().filter_map(server)
-    }
-
-    fn has_tool(&self, mut fits: impl FnMut(&str) -> bool) -> bool {
-        let mut tools = self.tools.and_then(Json::items).into_iter().flatten();
-        tools.any(|tool| tool.text().is_some_and(|tool| fits(&tool.to_cow())))
+    fn read(init: &Head<'a>) -> Self {
+        let items = |name| init.field(name).and_then(Json::items).unwrap_or_default().into_iter();
+        let tools = items("tools").filter_map(|tool| Some(tool.text()?.to_cow()));
+        Self { tools: tools.collect(), servers: items("mcp_servers").filter_map(server).collect() }
     }
 
     fn lacks(&self, Required { server, tools }: &Required) -> Option<String> {
-        let status = self.servers().find(|(name, _)| name == server);
-        let status = status.map_or(Cow::Borrowed("absent"), |(_, status)| status);
+        let status = self.servers.iter().find(|(name, _)| name == server);
+        let status = status.map_or("absent", |(_, status)| status);
         if status != "connected" {
             return Some(format!("the mcp server `{server}` is {status}"));
         }
-        let missing = tools.iter().find(|tool| !self.has_tool(|offered| offered == *tool))?;
+        let missing = tools.iter().find(|tool| !self.tools.iter().any(|offered| offered == *tool))?;
         Some(format!("the mcp server `{server}` does not offer the tool `{missing}`"))
     }
 
     fn lacks_any(&self) -> Option<String> {
-        let mut given = self.servers().filter(|(_, status)| status != "disabled");
+        let mut given = self.servers.iter().filter(|(_, status)| status != "disabled");
         given.find_map(|(name, status)| {
             if status != "connected" {
                 return Some(format!("the mcp server `{name}` is {status}"));
             }
-            let prefix = tool_prefix(&name);
-            let offers = self.has_tool(|tool| tool.starts_with(&prefix));
+            let prefix = tool_prefix(name);
+            let offers = self.tools.iter().any(|tool| tool.starts_with(&prefix));
             (!offers).then(|| format!("the mcp server `{name}` offers no tool"))
         })
     }

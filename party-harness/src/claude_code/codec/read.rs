@@ -2,9 +2,11 @@
 
 use super::{
     Decoder,
+    head::Head,
+    message::Message,
+    outcome::Outcome,
     seen::Kind,
-    view::Json,
-    wire::{Head, Message, Outcome},
+    view::{Json, raw},
 };
 use crate::TurnEvent;
 use serde_json::json;
@@ -54,16 +56,16 @@ impl Decoder {
     }
 
     /// Hands a line on as it came.
-    pub(super) fn keep(&mut self, line: Json<'_>) -> Read {
-        self.event(TurnEvent::Raw { event: line.into() });
+    pub(super) fn keep(&mut self, line: &str) -> Read {
+        self.event(TurnEvent::Raw { event: raw(line) });
         Read::Handled
     }
 
     /// Reads a line; one that is not what it says that it is is kept as it came.
     fn read(&mut self, line: &str) -> Read {
         let Some(head) = Head::read(line) else {
-            return match Json::checked(line) {
-                Some(json) => self.keep(json),
+            return match Json::read(line) {
+                Some(json) => self.keep(json.get()),
                 None => self.no_json(line.as_bytes()),
             };
         };
@@ -81,7 +83,7 @@ impl Decoder {
             ("assistant", _) if head.by_sub_agent => self.by_sub_agent(head),
             ("assistant", _) => self.by_model(head),
             ("user", _) if !head.by_sub_agent && !head.is_echo => {
-                Some(Read::Message(Message::of_tools(head)?, None))
+                Some(Read::Message(Message::of_tools(&head.message())?, None))
             }
             ("result", _) => self.outcome(head),
             ("system", Some("init")) => Some(self.init(head)),

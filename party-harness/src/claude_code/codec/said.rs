@@ -2,10 +2,11 @@
 
 use super::{
     Decoder,
+    head::Head,
+    message::{Block, Message},
     read::Read,
     seen::Kind,
     view::Json,
-    wire::{Block, Head, Message},
 };
 use crate::TurnEvent;
 use serde_json::json;
@@ -16,18 +17,19 @@ const SYNTHETIC: &str = r#""<synthetic>""#;
 impl Decoder {
     /// A sub-agent's words are not the agent's; its model calls are paid all the same.
     pub(super) fn by_sub_agent(&mut self, head: &Head<'_>) -> Option<Read> {
-        if let Some(id) = head.message("id").and_then(Json::string) {
+        if let Some(id) = head.message().get("id").and_then(Json::string) {
             self.bill.message(&id);
         }
         None
     }
 
     pub(super) fn by_model(&mut self, head: &Head<'_>) -> Option<Read> {
-        let message = Message::of_model(head)?;
+        let fields = head.message();
+        let message = Message::of_model(&fields)?;
         self.withdraw(head);
         self.error = head.string("error");
         self.name_session(head);
-        if head.message("model").is_some_and(|model| model.get() == SYNTHETIC) {
+        if fields.get("model").is_some_and(|model| model.get() == SYNTHETIC) {
             return None;
         }
         Some(Read::Message(message, head.uuid.as_deref().map(str::to_owned)))

@@ -1,9 +1,9 @@
 //! What runs in the background: its end begins another turn in the same process.
 
 use super::{
+    head::Head,
     seen::{Kind, hash},
     view::Json,
-    wire::Head,
 };
 use std::collections::BTreeSet;
 

@@ -1,10 +1,6 @@
 //! Where a turn begins and ends, and in which session.
 
-use super::{
-    Decoded, Decoder,
-    read::Read,
-    wire::{Head, Outcome},
-};
+use super::{Decoded, Decoder, head::Head, outcome::Outcome, read::Read};
 use crate::TurnEvent;
 use party_core::Cost;
 
@@ -48,7 +44,7 @@ impl Decoder {
     }
 
     pub(super) fn outcome(&mut self, head: &Head<'_>) -> Option<Read> {
-        let outcome = Outcome::read(head.fields(), self.answer.last())?;
+        let outcome = Outcome::read(&head.fields, self.answer.last())?;
         self.name_session(head);
         Some(Read::Result(Box::new(outcome)))
     }

@@ -1,6 +1,6 @@
 //! What a run came to.
 
-use super::{Decoder, unescape::Prose, wire::Outcome as Last};
+use super::{Decoder, outcome::Outcome as Last, unescape::Prose};
 use party_core::{Cost, Failure, Outcome, Usage, Usd};
 use std::sync::Arc;
 

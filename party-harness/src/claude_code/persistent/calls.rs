@@ -4,7 +4,7 @@ use crate::{ToolCall, ToolPort, ToolReply};
 use futures::FutureExt as _;
 use serde_json::Value;
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// How many calls run at once. The CLI itself runs ten tools at a time.
 const MOST: usize = 64;
@@ -14,8 +14,8 @@ const MOST: usize = 64;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     tasks: JoinSet<(String, ToolReply)>,
-    /// By the id of the control request: the JSON-RPC id, which the answer repeats.
-    open: BTreeMap<String, Value>,
+    /// By the id of the control request: the JSON-RPC id, which the answer repeats, and the task.
+    open: BTreeMap<String, (Value, AbortHandle)>,
 }
 
 impl Calls {
@@ -30,12 +30,12 @@ impl Calls {
         if self.tasks.len() >= MOST {
             return false;
         }
-        self.open.insert(request.clone(), id);
-        let port = Arc::clone(port);
-        self.tasks.spawn(async move {
+        let (port, name) = (Arc::clone(port), request.clone());
+        let task = self.tasks.spawn(async move {
             let reply = AssertUnwindSafe(port.call(call)).catch_unwind().await;
-            (request, reply.unwrap_or_else(|_| ToolReply::error("the tool failed")))
+            (name, reply.unwrap_or_else(|_| ToolReply::error("the tool failed")))
         });
+        self.open.insert(request, (id, task));
         true
     }
 
@@ -47,22 +47,30 @@ impl Calls {
     /// where nobody waits for it any more, or none runs. Safe to cancel.
     pub(super) async fn done(&mut self) -> Option<(String, Value, ToolReply)> {
         let (request, reply) = self.tasks.join_next().await?.ok()?;
-        let id = self.open.remove(&request)?;
+        let (id, _) = self.open.remove(&request)?;
         Some((request, id, reply))
     }
 
     /// Ends all calls: the control requests and JSON-RPC ids of those that are waited for.
     pub(super) fn end(&mut self) -> BTreeMap<String, Value> {
-        std::mem::take(self).open
+        std::mem::take(self).open.into_iter().map(|(request, (id, _))| (request, id)).collect()
     }
 
-    /// The runtime no longer waits for the answer to this control request.
+    /// The runtime no longer waits for the answer to this control request: the call ends.
     pub(super) fn forget(&mut self, request: &str) {
-        self.open.remove(request);
+        if let Some((_, task)) = self.open.remove(request) {
+            task.abort();
+        }
     }
 
-    /// The runtime no longer waits for the answer to this JSON-RPC request.
+    /// The runtime no longer waits for the answer to this JSON-RPC request: the call ends.
     pub(super) fn forget_id(&mut self, id: &Value) {
-        self.open.retain(|_, open| open != id);
+        self.open.retain(|_, (open, task)| {
+            let waits = open != id;
+            if !waits {
+                task.abort();
+            }
+            waits
+        });
     }
 }

@@ -1,6 +1,9 @@
 //! The process itself, from its start until nothing of it is left.
 
-use crate::process::{Patience, Running, code_and_signal, ladder};
+use crate::{
+    claude_code::run::DRAIN,
+    process::{Patience, Running, code_and_signal, ladder},
+};
 use rustix::process::Signal;
 use std::{io, process::ExitStatus};
 use tokio::{task::JoinHandle, time::timeout};
@@ -11,7 +14,16 @@ pub(super) struct Child {
     state: State,
     /// Whether it was made to end.
     forced: bool,
-    exit: Option<io::Result<ExitStatus>>,
+    own_tools: bool,
+    released: Released,
+    exit: Option<(Option<i32>, Option<i32>)>,
+}
+
+/// The ends of its output and of its complaints, once nobody holds them any more.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Released {
+    pub(super) stdout: CancellationToken,
+    pub(super) stderr: CancellationToken,
 }
 
 /// The token is what the session's end waits for; it waits for no reader of events.
@@ -24,8 +36,14 @@ enum State {
 }
 
 impl Child {
-    pub(super) fn new(running: Running, token: TaskTrackerToken) -> Self {
-        Self { state: State::Running(Box::new(running), token), forced: false, exit: None }
+    pub(super) fn new(
+        running: Running,
+        token: TaskTrackerToken,
+        own_tools: bool,
+        released: Released,
+    ) -> Self {
+        let state = State::Running(Box::new(running), token);
+        Self { state, forced: false, own_tools, released, exit: None }
     }
 
     pub(super) const fn has_exited(&self) -> bool {
@@ -86,20 +104,18 @@ impl Child {
         if let State::Settling(settling) = self.state {
             let _ = settling.await;
         }
-        code_and_signal(&self.exit.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into())))
+        self.exit.unwrap_or_default()
     }
 
-    /// Whatever outlives a process that did not end by itself is ended.
+    /// Whatever was left behind is ended.
     fn settle(&mut self, exit: io::Result<ExitStatus>) {
         let State::Running(running, token) = std::mem::replace(&mut self.state, State::Gone) else { return };
-        let sweeps = self.forced || code_and_signal(&exit).1.is_some();
-        self.exit = Some(exit);
+        let (forced, own_tools, released) = (self.forced, self.own_tools, self.released.clone());
+        self.exit = Some(code_and_signal(&exit));
         self.state = State::Settling(tokio::spawn(async move {
-            if sweeps {
-                running.sweep().await;
-            } else {
-                running.gone();
-            }
+            let ends = async { tokio::join!(released.stdout.cancelled(), released.stderr.cancelled()) };
+            let released = async { timeout(DRAIN, ends).await.is_ok() };
+            running.finish(&exit, forced, own_tools, released).await;
             drop(token);
         }));
     }

@@ -11,8 +11,8 @@
 //! One task, the owner, has the process and serves turns one after another. While a turn runs, one
 //! `select` reads, writes, relays, and runs the tools' calls: nothing that it awaits can depend on
 //! something else that it has to do. Bounds: events wait in a channel, and nothing is read while that
-//! is full, but answers go on being written; 64 calls run at once; nothing is read while 1 MiB waits
-//! to be written.
+//! is full, but answers go on being written; 64 calls run at once, and 64 questions wait. Reading never
+//! waits for writing, as the CLI may do both in turn: one that leaves 256 lines unread is ended.
 
 mod asked;
 mod calls;

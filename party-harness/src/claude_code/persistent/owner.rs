@@ -176,13 +176,15 @@ impl Owner {
     /// Hands the reader what is left, and lets the next turn come before the end is heard.
     async fn deliver(&mut self, mut serving: Serving, end: TurnEvent) {
         let inner = Arc::clone(&self.inner);
+        let Order { events, busy, commands, .. } = serving.order;
+        // Whoever tells the turn something hears that it is too late, and may be its reader.
+        drop(commands);
         while !serving.relay.is_empty() {
             tokio::select! {
                 () = serving.relay.next() => {}
                 () = inner.stop.cancelled(), if self.live.is_some() => self.retire().await,
             }
         }
-        let Order { events, busy, .. } = serving.order;
         let permit = loop {
             tokio::select! {
                 permit = events.reserve() => break permit,

@@ -28,6 +28,7 @@ pub(super) struct Shape {
     args: Vec<String>,
     files: Vec<(PathBuf, Vec<u8>)>,
     tools: Vec<ToolSpec>,
+    own_tools: bool,
 }
 
 impl Shape {
@@ -36,7 +37,13 @@ impl Shape {
         let mut args = common_arguments(spec, &offer)?;
         args.extend(EXTRA_ARGUMENTS.map(|(argument, _)| argument.to_owned()));
         args.extend(request.ask.then(|| ASK.to_owned()));
-        Ok(Self { args, files: vec![settings_file(spec, &offer)], tools: request.tools.clone() })
+        let (files, tools) = (vec![settings_file(spec, &offer)], request.tools.clone());
+        Ok(Self { args, files, tools, own_tools: !request.own_tools.is_empty() })
+    }
+
+    /// Whether the process has tools of its own, and can leave processes behind.
+    pub(super) const fn has_own_tools(&self) -> bool {
+        self.own_tools
     }
 
     /// The tools that the process was told of.

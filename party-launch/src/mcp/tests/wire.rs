@@ -97,7 +97,7 @@ pub(super) fn key(attempt: u32) -> TurnKey {
 
 pub(super) fn tool(name: &str) -> ToolSpec {
     let input_schema = json!({"type": "object", "properties": {"text": {"type": "string"}}});
-    ToolSpec { name: name.to_owned(), description: format!("Does {name}."), input_schema }
+    ToolSpec::new(name, format!("Does {name}."), input_schema)
 }
 
 /// `share`, `fail`, `meet` and `panic` for one attempt.

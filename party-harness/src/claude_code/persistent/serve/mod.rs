@@ -204,6 +204,23 @@ impl Serving {
         verdict
     }
 
+    /// A run that the CLI began by itself answers no message: nothing of it is this turn's.
+    fn disown(&self, verdict: &mut Verdict) {
+        if self.never_ran() || self.receipts.is_taken() || self.receipts.is_repeated() {
+            return;
+        }
+        (verdict.text, verdict.cost) = (None, Cost::Unknown);
+        if !matches!(verdict.status, Status::Completed | Status::Empty) {
+            return;
+        }
+        let (status, reason, failure) = if self.is_stopped() {
+            (Status::Cancelled, "interrupted", None)
+        } else {
+            (Status::Failed, "claude ended and did not take the turn's message", Some(Failure::Died))
+        };
+        (verdict.status, verdict.reason, verdict.failure) = (status, Some(reason.to_owned()), failure);
+    }
+
     /// What the turn came to, as its process is gone.
     pub(super) fn last_verdict(&mut self, rest: Vec<Decoded>, mut verdict: Verdict) -> Verdict {
         for decoded in rest {
@@ -215,6 +232,7 @@ impl Serving {
             (verdict.status, verdict.reason) = (Status::Failed, Some(why));
             verdict.failure = Some(Failure::Died);
         }
+        self.disown(&mut verdict);
         self.calls.end();
         for id in std::mem::take(&mut self.questions).into_keys() {
             self.relay.push(TurnEvent::PermissionWithdrawn { request: RequestId(id) });

@@ -28,6 +28,9 @@ impl Serving {
                 Decoded::Control(control) => self.control(live, control),
             }
         }
+        if live.is_overrun() {
+            self.fatal.get_or_insert_with(|| "claude asks and does not read the answers".to_owned());
+        }
         if live.decoder.poisoned().is_some() || self.fatal.is_some() {
             live.child.kill().await;
         }

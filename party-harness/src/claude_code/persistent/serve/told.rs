@@ -27,8 +27,8 @@ impl Serving {
     fn steer(&mut self, live: &mut Live, text: String, reply: oneshot::Sender<Result<Steered>>) {
         let steered = if self.is_stopped() {
             Ok(Steered::TooLate)
-        } else if self.early.len() >= MOST_WAITING {
-            Err(Error::new(ErrorKind::Busy, "too many messages wait for the turn to begin"))
+        } else if self.early.len() + live.backlog() >= MOST_WAITING {
+            Err(Error::new(ErrorKind::Busy, "too many messages wait for the agent"))
         } else {
             self.early.push(text);
             Ok(Steered::Taken)
@@ -66,6 +66,18 @@ impl Serving {
         live.child.kill().await;
     }
 
+    /// The CLI does not come to a message. The turn's own must not be answered unseen.
+    async fn passed_over(&mut self, live: &mut Live) {
+        if self.receipts.is_taken() {
+            self.out_of_step = true;
+            return;
+        }
+        if !self.is_stopped() {
+            self.fatal = Some("claude did not take the turn's message".to_owned());
+        }
+        live.child.kill().await;
+    }
+
     /// Whatever was awaited did not come in time.
     pub(super) async fn due(&mut self, live: &mut Live) {
         let now = Instant::now();
@@ -75,8 +87,8 @@ impl Serving {
                 Some(signal) => live.child.signal(signal),
                 None => live.child.kill().await,
             }
-        } else if self.late.is_some_and(|late| late <= now) {
-            self.out_of_step = true;
+        } else if self.late.take_if(|late| *late <= now).is_some() {
+            self.passed_over(live).await;
         } else if live.opening.take_if(|opening| *opening <= now).is_some() {
             self.fatal = Some("claude does not answer the control protocol".to_owned());
             live.child.kill().await;
