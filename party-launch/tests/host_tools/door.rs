@@ -43,7 +43,7 @@ pub(crate) async fn post_call(held: &Held, id: &str, name: &str, arguments: Valu
     let params = json!({ "name": name, "arguments": arguments, "_meta": { "claudecode/toolUseId": id } });
     let (_, answer) = post(&endpoint(held), params, "").await;
     let text = answer["result"]["content"][0]["text"].as_str().unwrap().to_owned();
-    ToolReply { text, is_error: answer["result"]["isError"] == true }
+    if answer["result"]["isError"] == true { ToolReply::error(text) } else { text.into() }
 }
 
 fn endpoint(held: &Held) -> McpEndpoint {
