@@ -57,11 +57,11 @@ async fn events(harness: impl Harness) -> Vec<Event> {
 }
 
 async fn end(harness: impl Harness) -> TurnEnded {
-    let ends = events(harness).await.into_iter().filter_map(|event| match event {
+    let mut ends = events(harness).await.into_iter().filter_map(|event| match event {
         Event::TurnEnded(event) => Some(event),
         _ => None,
     });
-    ends.last().unwrap()
+    ends.next_back().unwrap()
 }
 
 #[tokio::test]

@@ -156,8 +156,7 @@ impl Driver {
                 self.permission_asked(key, request, tool, &input).await
             }
             TurnEvent::PermissionWithdrawn { request } => self.permission_withdrawn(key, request).await,
-            // All else is traced.
-            _ => Ok(()),
+            _ => Ok(()), // All else is traced.
         }
     }
 
