@@ -32,7 +32,8 @@ impl RawJson {
         serde_json::from_str(&self.0)
     }
 
-    /// The text as a tree; half of a surrogate pair, which is no Unicode, reads as `null` does.
+    /// The text as a tree; `null` where it cannot be one: halves of surrogate pairs, and more than 128
+    /// levels. For showing only; whoever acts on it asks [`parse`](Self::parse).
     pub fn value(&self) -> Value {
         self.parse().unwrap_or_default()
     }

@@ -31,7 +31,7 @@ text() { n=$((n + 1)); say "{\"type\":\"assistant\",\"session_id\":\"s-1\",\"mes
 end() { say "{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1,\"result\":\"$1\",\"session_id\":\"s-1\",\"total_cost_usd\":0.002,\"model_usage_since_last_result\":{\"m\":{\"costUSD\":0.002}}}"; }
 run() { begin; again; text "$1"; end "$1"; }
 call() { say "{\"type\":\"control_request\",\"request_id\":\"$1\",\"request\":{\"subtype\":\"mcp_message\",\"server_name\":\"party\",\"message\":{\"jsonrpc\":\"2.0\",\"id\":$2,\"method\":\"tools/call\",\"params\":{\"name\":\"$3\",\"arguments\":{},\"_meta\":{\"claudecode/toolUseId\":\"toolu_$2\"}}}}}"; }
-ask() { say "{\"type\":\"control_request\",\"request_id\":\"$1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"Bash\",\"input\":{\"command\":\"ls\"}}}"; }
+ask() { say "{\"type\":\"control_request\",\"request_id\":\"$1\",\"request\":{\"subtype\":\"can_use_tool\",\"tool_name\":\"Bash\",\"input\":${2:-{\"command\":\"ls\"\}}}}"; }
 say "$*" >>"$HOME/args"
 "#;
 
@@ -221,9 +221,10 @@ async fn an_idle_process_that_will_not_go_is_made_to() {
 
 #[tokio::test]
 async fn a_process_that_reads_no_more_is_replaced() {
-    let bench = bench("take; answer; take; run \"Process $$\"; exec <&-; sleep 1000");
+    let bench = bench("take; answer; take; run \"Process $$\"; exec <&-; : >\"$HOME/deaf\"; sleep 1000");
     let session = bench.open(None).await;
     let first = end_of(session.turn(bench.request(1, 1, "", "one")).await.unwrap()).await;
+    bench.until("it reads no more", || bench.home().join("deaf").exists()).await;
     let second = end_of(session.turn(bench.request(2, 1, "two", "")).await.unwrap()).await;
     assert_eq!((first.outcome, second.outcome), (Outcome::Completed, Outcome::Completed), "{second:?}");
     assert_ne!(first.text, second.text);
@@ -302,6 +303,18 @@ async fn a_doubled_line_counts_once() {
         answered(&bench, "q1")["response"],
         json!({"behavior": "allow", "updatedInput": {"command": "ls"}})
     );
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_what_cannot_be_read() {
+    let deep = format!("{{\\\"a\\\":{}{}}}", "[".repeat(130), "]".repeat(130));
+    let bench = bench(&format!(
+        "take; answer; take; begin; again; ask q1 \"{deep}\"; take; text Well; end Well; take"
+    ));
+    let session = bench.open(None).await;
+    let events = events_of(session.turn(with_questions(bench.request(1, 1, "", "one"))).await.unwrap()).await;
+    assert!(!events.iter().any(|event| matches!(event, TurnEvent::PermissionAsked { .. })), "{events:?}");
+    assert_eq!(answered(&bench, "q1")["response"]["behavior"], "deny");
 }
 
 #[tokio::test]

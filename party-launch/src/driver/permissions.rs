@@ -29,8 +29,14 @@ impl Driver {
             self.tell_runtime(key.turn, request, Answer::Deny { why });
             return Ok(());
         }
+        // Nobody allows what cannot be shown.
+        let Ok(input) = input.parse() else {
+            let why = "the arguments cannot be shown to anybody; ask with simpler ones".to_owned();
+            self.tell_runtime(key.turn, request, Answer::Deny { why });
+            return Ok(());
+        };
         let (TurnKey { turn, attempt, .. }, request) = (key, request.0);
-        let event = PermissionAsked { turn, attempt, request, tool, input: input.value() };
+        let event = PermissionAsked { turn, attempt, request, tool, input };
         self.log.commit(vec![NewRecord::new(now(), &event.into()).in_turn(turn)]).await?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::{
     outcome::Outcome,
     seen::{Kind, Seen},
 };
-use party_core::{Usage, Usd};
+use party_core::{Cost, Usage, Usd};
 
 /// The last version that was seen to count its total per process. Later ones count it over all
 /// turns of a session.
@@ -17,6 +17,8 @@ pub(super) struct Bill {
     per_process: bool,
     total: Option<Usd>,
     cost: Usd,
+    /// A result did not say what it cost.
+    silent: bool,
     usage: Usage,
     /// Lines of one message come close together, those of sub-agents between them.
     messages: Seen,
@@ -52,6 +54,7 @@ impl Bill {
                 self.usage.add(usage);
             }
             None => {
+                self.silent |= outcome.total.is_none();
                 let total = outcome.total.unwrap_or_default();
                 self.cost = self.cost.saturating_add(total.saturating_sub(self.before(total)));
                 self.usage.add(&outcome.usage);
@@ -73,8 +76,8 @@ impl Bill {
         self.total.unwrap_or(self.carried)
     }
 
-    pub(super) const fn cost(&self) -> Usd {
-        self.cost
+    pub(super) const fn cost(&self) -> Cost {
+        if self.silent { Cost::Unknown } else { Cost::Reported(self.cost) }
     }
 
     pub(super) fn usage(&self) -> Usage {
@@ -99,7 +102,7 @@ mod tests {
         let mut bill = Bill::new(Usd::from_micros(carried));
         bill.version(version);
         totals.iter().for_each(|total| bill.result(&outcome(json!({"total_cost_usd": total}))));
-        bill.cost().as_micros()
+        bill.cost().amount().unwrap().as_micros()
     }
 
     #[test]
@@ -122,7 +125,18 @@ mod tests {
             "model_usage_since_last_result": {"a": model, "b": model}});
         bill.result(&outcome(line));
         bill.result(&outcome(json!({"total_cost_usd": 0.02, "model_usage_since_last_result": {}})));
-        assert_eq!((bill.cost(), bill.total()), (Usd::from_micros(2_000), Usd::from_micros(20_000)));
+        let cost = Cost::Reported(Usd::from_micros(2_000));
+        assert_eq!((bill.cost(), bill.total()), (cost, Usd::from_micros(20_000)));
         assert_eq!((bill.usage().input_tokens, bill.usage().output_tokens), (6, 8));
+    }
+
+    #[test]
+    fn a_cost_that_cannot_be_read_is_unknown_and_not_nothing() {
+        for total in [json!(null), json!(-3), json!("dear"), json!(1e300)] {
+            let mut bill = Bill::new(Usd::ZERO);
+            bill.result(&outcome(json!({"total_cost_usd": 0.001})));
+            bill.result(&outcome(json!({"total_cost_usd": total})));
+            assert_eq!(bill.cost(), Cost::Unknown, "{total}");
+        }
     }
 }

@@ -34,7 +34,7 @@ impl Outcome {
         let mut structured = None;
         for (name, value) in fields.iter() {
             match name {
-                "is_error" => outcome.is_error = value.bool()?,
+                "is_error" => outcome.is_error = value.bool().unwrap_or_else(|| value.is_filled()),
                 "num_turns" => outcome.rounds = value.u64(),
                 "result" => outcome.result = value.text().map(|text| shared(text, said)),
                 "structured_output" => structured = Some(value).filter(|value| value.is_filled()),
@@ -110,10 +110,11 @@ mod tests {
     fn a_result_shares_the_text_that_it_repeats_and_strange_figures_lose_no_answer() {
         let said: Arc<str> = "a\nb".into();
         let line = r#"{"result":"a\nb","num_turns":"?","total_cost_usd":null,"usage":7,"errors":[1,"x"]}"#;
-        let read = |line, said| Outcome::read(&Fields::read(line).unwrap(), said);
+        let read = |line: &str, said| Outcome::read(&Fields::read(line).unwrap(), said);
         let outcome = read(line, Some(&said)).unwrap();
         assert!(matches!(&outcome.result, Some(Prose::Shared(text)) if Arc::ptr_eq(text, &said)));
         assert_eq!((outcome.rounds, outcome.total, outcome.errors), (None, None, vec!["x".to_owned()]));
-        assert!(read(r#"{"is_error":"yes"}"#, None).is_none());
+        let fails = |is_error| read(&format!(r#"{{"is_error":{is_error}}}"#), None).unwrap().is_error;
+        assert!(fails("\"yes\"") && fails("true") && !fails("null") && !fails("false"));
     }
 }

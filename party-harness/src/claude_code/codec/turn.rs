@@ -2,7 +2,6 @@
 
 use super::{Decoded, Decoder, head::Head, outcome::Outcome, read::Read};
 use crate::TurnEvent;
-use party_core::Cost;
 
 impl Decoder {
     pub(super) fn init(&mut self, head: &Head<'_>) -> Read {
@@ -54,7 +53,7 @@ impl Decoder {
         self.bill.result(&outcome);
         self.last = Some(outcome.settled());
         self.in_turn = false;
-        let (usage, cost) = (self.bill.usage(), Cost::Reported(self.bill.cost()));
+        let (usage, cost) = (self.bill.usage(), self.bill.cost());
         self.event(TurnEvent::Spent { usage, cost });
     }
 }

@@ -166,7 +166,11 @@ impl Decoder {
             Status::Poisoned => !self.answer.is_begun(),
             _ => false,
         };
-        if self.last.is_some() || unpaid { Cost::Reported(self.bill.cost()) } else { Cost::Unknown }
+        match self.last {
+            Some(_) => self.bill.cost(),
+            None if unpaid => Cost::Reported(Usd::ZERO),
+            None => Cost::Unknown,
+        }
     }
 }
 

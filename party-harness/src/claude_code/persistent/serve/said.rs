@@ -14,6 +14,7 @@ use crate::claude_code::{
     tools::full_names,
 };
 use crate::{RawJson, RequestId, ToolCall, TurnEvent};
+use serde_json::Value;
 use tokio::time::Instant;
 
 impl Serving {
@@ -124,6 +125,10 @@ impl Serving {
         }
         if !self.order.request.ask || self.questions.len() >= MOST_WAITING {
             return live.write(&lines::deny(&id, "this turn may not use the tool"));
+        }
+        // Whoever is asked must be able to read it.
+        if input.parse::<Value>().is_err() {
+            return live.write(&lines::deny(&id, "the arguments cannot be read; use simpler ones"));
         }
         self.questions.insert(id.clone(), input.clone());
         self.relay.push(TurnEvent::PermissionAsked { request: RequestId(id), tool, input });
