@@ -10,7 +10,8 @@ use party_launch::{
     core::{Event, Failure, Offset, Outcome, Permission, TurnEnded, TurnId},
     formats::{Format, ToolChoice},
     harness::{
-        Answer, Capabilities, Permissions, ToolChoice as RuntimeChoice, ToolDoor, TurnEnd, TurnEvent,
+        Answer, Capabilities, Permissions, ToolChoice as RuntimeChoice, ToolDoor, ToolScope, TurnEnd,
+        TurnEvent,
         scripted::{Script, Scripted, Step},
     },
 };
@@ -394,6 +395,26 @@ async fn what_a_runtime_cannot_hold_is_refused_before_the_start() {
         let seated = builder(&bus, &puppet).format(room(intent)).seat(Seat::new("Ada", "lead"));
         seated.start("Hi").await.unwrap().at_rest().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn tools_that_a_runtime_cannot_change_are_the_same_in_all_intents_of_a_seat() {
+    let can = Capabilities {
+        tools: ToolDoor::InProcess,
+        tool_scope: ToolScope::Session,
+        ..Capabilities::TEXT_ONLY
+    };
+    let seated = |format: Format| {
+        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+        let puppet = Puppet::with(can, |_| async { said("so") });
+        builder(&bus, &puppet).format(format).seat(Seat::new("Ada", "participant")).start("Hi")
+    };
+    seated(Format::forum()).await.unwrap().at_rest().await.unwrap();
+    let mut changing = Format::forum();
+    changing.intents.get_mut("react").unwrap().tools.clear();
+    let error = seated(changing).await.unwrap_err();
+    let expected = "seat `Ada` has intents with different `tools`, which harness `puppet` cannot change within a session";
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unsupported, expected));
 }
 
 #[tokio::test]

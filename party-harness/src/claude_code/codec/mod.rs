@@ -44,7 +44,7 @@ const LINE_LIMIT: usize = 64 << 20;
 
 /// Something that a [`Decoder`] read.
 #[derive(Debug, Clone, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "whoever reads one handles both")]
+#[expect(clippy::exhaustive_enums, reason = "whoever reads one handles each of them")]
 pub enum Decoded {
     /// The name of the runtime's session: said when its first turn begins, and again where the
     /// process goes on in another session.
