@@ -28,6 +28,7 @@
 mod attribution;
 mod content;
 mod document;
+mod estimate;
 mod event;
 mod id;
 mod item;
@@ -53,7 +54,7 @@ pub use id::{BatchId, ItemId, Offset, ParseIdError, SeatId, SessionId, ThreadId,
 pub use item::{Author, Item, ItemKind};
 pub use money::{ParseUsdError, Usd};
 pub use record::{NewRecord, Record, RecordClass, WIRE_VERSION, WireError};
-pub use render::{Framing, MessageRole, ModelMessage, Reader, as_one_prompt, render};
+pub use render::{Framing, MessageRole, ModelMessage, Reader, Rendering, as_one_prompt, render};
 pub use sequence::{Reference, Sequence, Topology, TopologyError};
 pub use thread::{Entry, How, Op, ThreadKind};
 pub use time::Timestamp;
