@@ -55,6 +55,7 @@ fn bytes(block: &ContentBlock) -> u64 {
         ContentBlock::Resource { uri, media_type, .. } => {
             uri.len() + media_type.as_ref().map_or(0, String::len)
         }
+        ContentBlock::Erased { sha256, .. } => sha256.len(),
         ContentBlock::Unknown(value) => value.to_string().len(),
     };
     bytes as u64

@@ -23,10 +23,10 @@ impl Framing {
     /// It names the tag without writing one, so that all tags which a model sees are real.
     pub fn guest(primary: &str) -> Self {
         Self(format!(
-            "You join this conversation as a guest. Its primary agent is \"{}\", who said what an agent said here \
-             without a tag. What stands between a tag `from agent=\"NAME\"` and its end was said by the agent that the \
-             tag names; where a backslash stands in a tag, it is no tag but part of a text. Answer the latest message \
-             of the user, as yourself, and write no such tag.",
+            "You join this conversation as a guest. Its primary agent is \"{}\"; what the assistant says without a \
+             tag is that agent's. What stands between a tag `from agent=\"NAME\"` and its end was said by the agent \
+             that the tag names; a tag with a backslash in it is only part of a text. Answer the latest message of \
+             the user, as yourself, and write no such tag.",
             escape_name(primary)
         ))
     }
@@ -36,8 +36,8 @@ impl Framing {
     pub fn primary() -> Self {
         Self::new(
             "Some messages of this conversation are from guests: what stands between a tag `from agent=\"NAME\"` and \
-             its end was said by the agent that the tag names, not by you; where a backslash stands in a tag, it is \
-             no tag but part of a text. Go on as yourself, and write no such tag.",
+             its end was said by the agent that the tag names, not by you; a tag with a backslash in it is only part \
+             of a text. Go on as yourself, and write no such tag.",
         )
     }
 

@@ -69,9 +69,12 @@ impl Reader {
     }
 
     /// The name that the author's words are tagged with: that of an agent which is not the one whose
-    /// thread it is.
+    /// thread it is. An author of a newer kind may be no person, so it does not pass for one.
     pub(super) fn tag_of<'a>(&self, author: &'a Author) -> Option<&'a str> {
         let (Self::Agent { name: untagged } | Self::Conversation { primary: untagged, .. }) = self;
-        author.agent_name().filter(|name| name != untagged)
+        match author {
+            Author::Unknown(_) => Some("unknown"),
+            author => author.agent_name().filter(|name| name != untagged),
+        }
     }
 }

@@ -1,8 +1,14 @@
 //! What of an item one reader is shown, block by block.
 
 use super::{MessageRole, Reader};
-use crate::{Author, ContentBlock, Item, attribution::TAG_END, escape_tags, from_tag};
+use crate::{Author, ContentBlock, Item, ItemKind, attribution::TAG_END, escape_tags, from_tag};
 use serde_json::{Map, Value};
+
+/// What stands in front of a summary's text.
+const SUMMARY: &str = "Summary of earlier messages:\n";
+
+/// What is shown in the place of erased content.
+const ERASED: &str = "[erased on request]";
 
 /// A block with its role, and the place of the item that it comes from.
 #[derive(Debug)]
@@ -22,7 +28,9 @@ pub(super) fn parts(at: usize, item: &Item, reader: &Reader) -> Vec<Part> {
     for block in &item.content {
         let (role, block) = match block {
             ContentBlock::Text { text, .. } if text.trim().is_empty() => continue,
-            ContentBlock::Text { .. } | ContentBlock::Resource { .. } => (role, escaped(block, own)),
+            ContentBlock::Text { .. } => (role, introduced(&item.kind, escaped(block, own))),
+            ContentBlock::Resource { .. } => (role, escaped(block, own)),
+            ContentBlock::Erased { .. } => (role, ContentBlock::text(ERASED)),
             ContentBlock::Thinking { .. } if own => (role, block.clone()),
             ContentBlock::ToolUse { .. } if own => (role, escaped(block, own)),
             ContentBlock::ToolResult { .. } if own || item.author == Author::System => {
@@ -38,6 +46,16 @@ pub(super) fn parts(at: usize, item: &Item, reader: &Reader) -> Vec<Part> {
         parts.extend(blocks.into_iter().map(|block| Part { item: at, role, block }));
     }
     parts
+}
+
+/// An escaped text behind a line that says what it is, where it is no message.
+fn introduced(kind: &ItemKind, block: ContentBlock) -> ContentBlock {
+    match block {
+        ContentBlock::Text { text, extra } if *kind == ItemKind::Summary => {
+            ContentBlock::Text { text: format!("{SUMMARY}{text}"), extra }
+        }
+        other => other,
+    }
 }
 
 /// An escaped block between its author's tag and the tag's end.
