@@ -1,7 +1,7 @@
 //! What an agent is sent: its thread, as it stood when its turn began.
 
 use party_bus::{Bus, Window};
-use party_core::{Framing, Item, ModelMessage, Offset, Reader, ThreadId, render};
+use party_core::{Framing, Item, ModelMessage, Offset, Reader, SessionId, ThreadId, render};
 use party_harness::{Error, ErrorKind, FullView, Result, async_trait};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ const MOST: usize = 2_000;
 #[derive(Debug, Clone)]
 pub(crate) struct View {
     pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) session: SessionId,
     pub(crate) thread: ThreadId,
     pub(crate) reader: Reader,
     pub(crate) up_to: Offset,
@@ -39,21 +40,18 @@ impl View {
     /// The newest items behind `after`, oldest first.
     async fn items(&self, after: Offset) -> Result<Vec<Arc<Item>>> {
         let mut newest_first = Vec::new();
-        let mut window = Window::last(self.thread, PAGE);
+        let mut window = Window::last(self.session, self.thread, PAGE);
         loop {
             let page = self.bus.window(window).await.map_err(unreadable)?;
-            let older = page.entries.first().map(|entry| entry.position);
             let shown = page.entries.iter().rev().filter(|entry| entry.offset <= self.up_to);
             let new: Vec<_> =
                 shown.take_while(|entry| entry.offset > after).map(|entry| Arc::clone(&entry.item)).collect();
             let reached = page.entries.first().is_none_or(|entry| entry.offset <= after);
             newest_first.extend(new);
-            match older {
-                Some(position) if position > 1 && !reached && newest_first.len() < MOST => {
-                    window = Window::before(self.thread, position, PAGE);
-                }
-                _ => break,
+            if !page.more || reached || newest_first.len() >= MOST {
+                break;
             }
+            window = Window::before(self.session, self.thread, page.scanned_to, PAGE);
         }
         newest_first.reverse();
         Ok(newest_first)

@@ -85,9 +85,17 @@ impl Engine {
                 self.orphan_calls();
                 Ok(())
             }
-            Event::MessagePosted(_) | Event::Commanded(_) | Event::Traced(_) | Event::Unknown { .. } => {
-                Ok(())
-            }
+            // What happens to threads is storage's business; see the record's ops.
+            Event::Branched(_)
+            | Event::Compacted(_)
+            | Event::TangentOpened(_)
+            | Event::TangentResolved(_)
+            | Event::TangentAbandoned(_)
+            | Event::Forked(_)
+            | Event::MessagePosted(_)
+            | Event::Commanded(_)
+            | Event::Traced(_)
+            | Event::Unknown { .. } => Ok(()),
         }
     }
 

@@ -113,6 +113,7 @@ impl Driver {
             seat: Arc::clone(seat),
             view: View {
                 bus: Arc::clone(&self.log.bus),
+                session: self.log.session(),
                 thread: engine.seat(running.seat)?.thread,
                 reader: engine.reader(running)?,
                 up_to: running.visible_up_to,
