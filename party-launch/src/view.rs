@@ -1,7 +1,7 @@
 //! What an agent is sent: its thread, as it stood when its turn began.
 
 use party_bus::{Bus, Layer, Side, Window};
-use party_core::{Entry, Framing, How, Item, ModelMessage, Offset, Reader, SessionId, ThreadId, render};
+use party_core::{Entry, Framing, How, Item, ModelMessage, Offset, Reader, Rendering, SessionId, ThreadId};
 use party_harness::{Error, ErrorKind, FullView, Result, async_trait};
 use std::sync::Arc;
 
@@ -25,17 +25,18 @@ pub(crate) struct View {
 impl View {
     /// What others said behind `after`, with the framing.
     pub(crate) async fn delta(&self, after: Offset) -> Result<Vec<ModelMessage>> {
-        let Reader::Agent { name } = &self.reader else { return self.load().await };
         // What was compacted meanwhile is new to the runtime session all the same.
         let mut items = self.items(Layer::Archive, after).await?;
-        items.retain(|item| item.author.agent_name() != Some(name));
+        items.retain(|item| !self.reader.is_author(&item.author));
         Ok(self.messages(&items))
     }
 
     fn messages(&self, items: &[Arc<Item>]) -> Vec<ModelMessage> {
-        let mut messages = render(items.iter().map(Arc::as_ref), &self.reader);
-        messages.extend(self.framing.clone().map(Framing::into_message));
-        messages
+        let mut rendering = Rendering::new(self.reader.clone());
+        if let Some(framing) = &self.framing {
+            rendering = rendering.with_framing(framing.clone());
+        }
+        rendering.messages(items.iter().map(Arc::as_ref))
     }
 
     /// The newest items of `layer` behind `after`, oldest first.
