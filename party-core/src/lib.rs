@@ -26,6 +26,7 @@
 //! is kept as the bytes it came in, so fields of a newer writer survive a copy.
 
 mod attribution;
+mod compaction;
 mod content;
 mod document;
 mod estimate;
@@ -42,6 +43,7 @@ mod topology;
 mod usage;
 
 pub use attribution::{attributed, escape_tags, from_tag, unescape_tags};
+pub use compaction::{CompactionPolicy, TornPair, check_pairs};
 pub use content::ContentBlock;
 pub use document::Document;
 pub use event::{

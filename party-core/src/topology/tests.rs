@@ -87,9 +87,9 @@ impl Naive {
     }
 
     fn covering(&self, position: u64) -> Option<(u64, u64, u8)> {
-        let over = self.compactions.iter().filter(|(first, last, _)| (*first..=*last).contains(&position));
+        let is_over = |(first, last, _): &(u64, u64, u8)| (*first..=*last).contains(&position);
         // A later one contains the earlier ones.
-        over.last().copied()
+        self.compactions.iter().copied().rfind(is_over)
     }
 
     fn shown(&self) -> Vec<(u64, u8, How)> {
