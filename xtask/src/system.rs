@@ -86,12 +86,16 @@ fn install(missing: &[&Program]) -> Result<(), String> {
     }
     command.args(["-c", INSTALL, "sh"]).args(missing.iter().map(|program| program.package));
     output(&mut command).map(drop).map_err(|error| {
-        let names: Vec<_> = missing.iter().map(|program| program.name).collect();
-        let variables: Vec<_> = missing.iter().map(|program| program.variable).collect();
+        let list = |text: fn(&Program) -> &str| {
+            let texts: Vec<_> = missing.iter().map(|program| text(program)).collect();
+            texts.join(", ")
+        };
         format!(
-            "missing: {}; install it, or name it by {}; installing it from Debian's packages failed: {error}",
-            names.join(", "),
-            variables.join(", ")
+            "missing: {}; install Debian's packages ({}) or the like, or name what you have by {}; \
+             an attempt to install the packages failed: {error}",
+            list(|program| program.name),
+            list(|program| program.package),
+            list(|program| program.variable),
         )
     })
 }

@@ -33,7 +33,7 @@ const TRIES: u32 = 5;
 /// commit. Nobody else uses it. Where the tests run as root, it runs as the user `postgres`, or as
 /// `nobody` if there is none.
 ///
-/// All methods block, [`start`](Self::start) for seconds. It is at an end when it is dropped, and soon
+/// All methods block, [`start`](Self::start) for a second or more. It is at an end when it is dropped, and soon
 /// after its process ends, even if that is killed. Linux only.
 ///
 /// ```no_run
@@ -56,7 +56,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a cluster and starts its server; takes about 2 s.
+    /// Makes a cluster and starts its server; takes about a second.
     ///
     /// # Errors
     /// If there are no [`binaries`], or PostgreSQL fails, with the end of what it said.
