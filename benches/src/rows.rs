@@ -55,14 +55,14 @@ impl RecordRow {
         let uids: Vec<u8> = record.items.iter().flat_map(|item| *item.id.as_bytes()).collect();
         let opened = record.ops.iter().filter_map(|op| match op {
             Op::Open { thread, kind } => Some((*thread.as_bytes(), json(kind).trim_matches('"').to_owned())),
-            Op::Add { .. } => None,
+            _ => None,
         });
         let added = record.ops.iter().flat_map(|op| match op {
-            Op::Open { .. } => Vec::new(),
             Op::Add { threads, item, how } => {
                 let row = |thread: &party_core::ThreadId| AddedRow::new(*thread, *item, how);
                 threads.iter().map(row).collect()
             }
+            _ => Vec::new(),
         });
         Self {
             class: record.class as i64,

@@ -1,8 +1,7 @@
 //! Writing: one atomic batch of records of one session.
 
-use crate::{Error, ErrorKind, Result};
-use party_core::{Author, BatchId, NewRecord, Offset, Op, RecordClass, SessionId};
-use sha2::{Digest, Sha256};
+use party_core::{Author, BatchId, NewRecord, Offset, SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 /// What a batch expects of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +41,33 @@ pub struct Snapshot {
     pub state: Vec<u8>,
 }
 
+/// When a session wants to be driven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_enums, reason = "every backend must handle every case")]
+pub enum Wake {
+    /// As soon as somebody can: something is to be done. Every input says so.
+    Now,
+    /// Once this time has come.
+    At(Timestamp),
+    /// Not before somebody writes to it.
+    Idle,
+}
+
+/// What a session is called, for whoever looks for it. Given with its first batch, it never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "storage backends build it from their rows")]
+pub struct Label {
+    /// What kind of session it is, such as `ledger`.
+    pub kind: String,
+    /// Which one of its kind, such as a date.
+    pub key: String,
+    /// The session that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SessionId>,
+}
+
 /// Records of one session that are written together or not at all.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -61,6 +87,13 @@ pub struct Batch {
     pub records: Vec<NewRecord>,
     /// A new snapshot of the session, which replaces the last one.
     pub snapshot: Option<Snapshot>,
+    /// When the session wants to be driven next; as before where the batch does not say.
+    pub wake: Option<Wake>,
+    /// What the session is called; of its first batch only.
+    pub label: Option<Label>,
+    /// More of a copy is to come: until a batch without this mark nobody may post to the session, and
+    /// [`SessionInfo::partial`](crate::SessionInfo::partial) says so. Of a driver's batches only.
+    pub partial: bool,
 }
 
 impl Batch {
@@ -74,6 +107,9 @@ impl Batch {
             durability: Durability::Synced,
             records,
             snapshot: None,
+            wake: Some(Wake::Now),
+            label: None,
+            partial: false,
         }
     }
 
@@ -93,7 +129,31 @@ impl Batch {
             durability: Durability::Synced,
             records,
             snapshot: None,
+            wake: None,
+            label: None,
+            partial: false,
         }
+    }
+
+    /// The same batch, after which the session wants to be driven at `wake`.
+    #[must_use]
+    pub const fn waking(mut self, wake: Wake) -> Self {
+        self.wake = Some(wake);
+        self
+    }
+
+    /// The same batch, the first of a session that is called so.
+    #[must_use]
+    pub fn labelled(mut self, label: Label) -> Self {
+        self.label = Some(label);
+        self
+    }
+
+    /// The same batch, with more of a copy to come.
+    #[must_use]
+    pub const fn partial(mut self) -> Self {
+        self.partial = true;
+        self
     }
 
     /// The same batch under the credential of a handle, whose inputs it carries.
@@ -115,53 +175,6 @@ impl Batch {
     pub fn with_snapshot(mut self, snapshot: Option<Snapshot>) -> Self {
         self.snapshot = snapshot;
         self
-    }
-
-    /// Checks what needs no store: the same rules for every backend.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Invalid`] says which record breaks which rule.
-    pub fn check(&self) -> Result<()> {
-        let invalid = |why: String| Err(Error::new(ErrorKind::Invalid, format!("batch {}: {why}", self.id)));
-        if self.records.is_empty() {
-            return invalid("holds no records".into());
-        }
-        if self.expect == Expect::Input && self.snapshot.is_some() {
-            return invalid("brings a snapshot, which only a driver makes".into());
-        }
-        for (index, record) in self.records.iter().enumerate() {
-            let is_input = record.class == RecordClass::Input;
-            if !is_input && self.expect == Expect::Input {
-                return invalid(format!("record {index} is a {}, which only a driver writes", record.class));
-            }
-            if is_input && !record.ops.is_empty() {
-                return invalid(format!("record {index} is an input and changes topology"));
-            }
-            if is_input && self.author.is_none() {
-                return invalid(format!("record {index} is an input without an author"));
-            }
-            if is_input && !matches!(self.author, Some(Author::Human { .. })) {
-                return invalid(format!("record {index} is an input, and its author is not a person"));
-            }
-            if is_input && record.items.iter().any(|item| Some(&item.author) != self.author.as_ref()) {
-                return invalid(format!("record {index} brings an item of another author"));
-            }
-            if record.ops.iter().any(|op| matches!(op, Op::Add { threads, .. } if threads.is_empty())) {
-                return invalid(format!("record {index} adds an item to no thread"));
-            }
-        }
-        Ok(())
-    }
-
-    /// SHA-256 of what the batch writes; its expectation and snapshot aside.
-    pub fn hash(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for part in [serde_json::to_vec(&self.author), serde_json::to_vec(&self.records)] {
-            let part = part.expect("invariant: records hold only what JSON can hold");
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(&part);
-        }
-        hash.finalize().into()
     }
 }
 

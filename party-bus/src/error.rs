@@ -37,6 +37,11 @@ pub enum ErrorKind {
     NotAStore,
     /// The reader is ahead of the store, which was restored or replaced.
     Rewound,
+    /// The server cannot be reached, or broke the connection. A batch may have been written or not; the
+    /// same batch again settles it.
+    Unavailable,
+    /// The store cannot do that.
+    Unsupported,
 }
 
 /// An error of a bus: its kind, what it is about, and what caused it.
@@ -73,7 +78,7 @@ impl Error {
 
     /// Whether the same call may succeed later.
     pub const fn is_retryable(&self) -> bool {
-        matches!(self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::Io)
+        matches!(self.kind, ErrorKind::Busy | ErrorKind::Full | ErrorKind::Io | ErrorKind::Unavailable)
     }
 }
 

@@ -116,7 +116,7 @@ async fn next_page<B: Bus + ?Sized>(
 ) -> Result<Page<Arc<Record>>> {
     loop {
         if caught_up {
-            bus.changed(Watch { session: read.session, after: read.after }).await?;
+            bus.changed(Watch::Session { session: read.session, after: read.after }).await?;
         }
         let page = bus.read(read.clone()).await?;
         if !page.entries.is_empty() {

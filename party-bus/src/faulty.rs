@@ -1,10 +1,10 @@
 //! A bus that crashes at a chosen append, or is full for a while, for tests of whoever uses it.
 
 use crate::{
-    Batch, Bus, BusInfo, Durability, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result,
-    SessionInfo, SessionQuery, Watch, Window, async_trait, refusal,
+    Batch, Bus, BusInfo, Changed, Durability, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result,
+    SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
 };
-use party_core::{Entry, Item, ItemId, Offset, Record};
+use party_core::{Entry, Item, ItemId, Record};
 use std::{
     future::Future,
     sync::{
@@ -149,7 +149,7 @@ impl Bus for FaultyBus {
         self.unless_crashed(self.inner.read(read)).await
     }
 
-    async fn changed(&self, watch: Watch) -> Result<Offset> {
+    async fn changed(&self, watch: Watch) -> Result<Changed> {
         self.unless_crashed(self.inner.changed(watch)).await
     }
 
@@ -159,6 +159,10 @@ impl Bus for FaultyBus {
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
         self.unless_crashed(self.inner.sessions(query)).await
+    }
+
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.unless_crashed(self.inner.threads(query)).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

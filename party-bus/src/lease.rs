@@ -100,7 +100,8 @@ pub struct Lease {
 }
 
 impl LeaseOp {
-    pub(crate) const fn session(&self) -> SessionId {
+    /// The session that it is about.
+    pub const fn session(&self) -> SessionId {
         match self {
             Self::Acquire { session, .. } | Self::Renew { session, .. } | Self::Release { session, .. } => {
                 *session
@@ -110,18 +111,20 @@ impl LeaseOp {
 }
 
 /// What a store keeps of a session's lease; the rules are the same in every store.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tenure {
-    pub(crate) owner: Option<Owner>,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "storage backends build it from their rows")]
+pub struct Tenure {
+    /// Who holds it.
+    pub owner: Option<Owner>,
     /// The token of the last holder; 0 where there was none. It never goes back.
-    pub(crate) token: u64,
+    pub token: u64,
     /// When it expires, in microseconds of the store's clock.
-    pub(crate) until: i64,
+    pub until: i64,
 }
 
 impl Tenure {
     /// Carries out `op` at `now`; `None` leaves all as it was.
-    pub(crate) fn apply(&mut self, op: &LeaseOp, now: i64) -> Option<Lease> {
+    pub fn apply(&mut self, op: &LeaseOp, now: i64) -> Option<Lease> {
         let (session, term) = match op {
             LeaseOp::Acquire { session, owner, term } => {
                 if self.driver(now).is_some_and(|driver| driver != owner) {
@@ -145,12 +148,12 @@ impl Tenure {
     }
 
     /// Whether `token` may still write: one that expired may, until another takes the session.
-    pub(crate) fn holds(&self, token: u64) -> bool {
+    pub fn holds(&self, token: u64) -> bool {
         self.owner.is_some() && self.token == token
     }
 
     /// Who drives the session at `now`.
-    pub(crate) fn driver(&self, now: i64) -> Option<&Owner> {
+    pub fn driver(&self, now: i64) -> Option<&Owner> {
         self.owner.as_ref().filter(|owner| now < self.until && !owner.is_dead())
     }
 }

@@ -19,9 +19,11 @@
 //!   fencing token of its lease and the head it expects. Inputs are anybody's.
 //! * **Cancel-safe.** A dropped `append` is done or not done, never half; its batch id tells which.
 
+mod admin;
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod encoded;
 mod error;
 mod ext;
 mod faulty;
@@ -33,18 +35,24 @@ mod refusal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
+pub use admin::{BusAdmin, Erase, Erased, Found, PRUNED, Problem, Prune, Pruned, Report, Scope, Search};
 pub use async_trait::async_trait;
-pub use batch::{Batch, Durability, Expect, Receipt, Snapshot};
+pub use batch::{Batch, Durability, Expect, Label, Receipt, Snapshot, Wake};
+pub use encoded::Encoded;
 pub use error::{Error, ErrorKind, Result};
 pub use ext::{BusExt, Follow};
 pub use faulty::{Fault, FaultyBus};
-pub use lease::{Lease, LeaseOp, Owner};
+pub use lease::{Lease, LeaseOp, Owner, Tenure};
 pub use memory::MemoryBus;
-pub use query::{BusInfo, Capabilities, Classes, Page, Read, SessionInfo, SessionQuery, Side, Watch, Window};
+pub use party_core::{Layer, Side};
+pub use query::{
+    BusInfo, Capabilities, Changed, Classes, Page, Read, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
+    Watch, Window,
+};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
 
-use party_core::{Entry, Item, ItemId, Offset, Record};
+use party_core::{Entry, Item, ItemId, Record};
 use std::{fmt::Debug, sync::Arc};
 
 /// What a store of sessions does. Implementers: there are no defaults, so that a wrapper cannot
@@ -69,20 +77,25 @@ pub trait Bus: Debug + Send + Sync + 'static {
     /// Reads records in order.
     ///
     /// # Errors
-    /// [`ErrorKind::Rewound`] where `after` is ahead of the head; a session that does not exist has
-    /// no records.
+    /// [`ErrorKind::Rewound`] where `after` is ahead of the head, or was learned in another epoch; a
+    /// session that does not exist has no records.
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>>;
 
-    /// Waits until the session's head is beyond `watch.after`, and returns the head. A hint: it may
-    /// return early with the head unchanged.
-    async fn changed(&self, watch: Watch) -> Result<Offset>;
+    /// Waits until sessions have grown, and says which. A hint: it may return early, with none that did.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`] once the bus is closed, and those of reading.
+    async fn changed(&self, watch: Watch) -> Result<Changed>;
 
     /// Takes, keeps or gives up the right to drive a session. `None` where another holds it, or
     /// where the lease to renew or release is gone.
     async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>>;
 
-    /// Lists sessions that have records, newest first.
+    /// Lists sessions that have records.
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>>;
+
+    /// Lists threads of a session, oldest first; none for a session that does not exist.
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>>;
 
     /// A window of a thread, oldest entry first; it costs the same at any length of the thread.
     ///

@@ -1,6 +1,13 @@
 //! Who this process is, and whether another one of this host still lives.
 
-use std::sync::OnceLock;
+use party_core::Timestamp;
+use std::{sync::OnceLock, time::SystemTime};
+
+/// The time of day.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
 
 /// The machine's name.
 pub(crate) fn host() -> String {

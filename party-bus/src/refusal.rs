@@ -1,7 +1,7 @@
 //! Why a call is refused: one wording for every backend.
 
 use crate::{Error, ErrorKind};
-use party_core::{BatchId, ItemId, Offset, SessionId, ThreadId};
+use party_core::{BatchId, ItemId, Offset, SessionId, ThreadId, TopologyError};
 
 pub(crate) fn closed() -> Error {
     Error::new(ErrorKind::Closed, "the bus is closed")
@@ -39,17 +39,20 @@ pub(crate) fn rewound(session: SessionId, after: Offset, head: Offset) -> Error 
     Error::new(ErrorKind::Rewound, format!("session {session} ends at {head}, before {after}"))
 }
 
-pub(crate) fn thread_exists(id: ThreadId) -> Error {
-    Error::new(ErrorKind::Invalid, format!("thread {id} is open already"))
+pub(crate) fn topology(session: SessionId, error: TopologyError) -> Error {
+    Error::new(ErrorKind::Invalid, format!("session {session}: {error}"))
 }
 
-pub(crate) fn add_to_unknown_thread(id: ThreadId) -> Error {
-    Error::new(
-        ErrorKind::Invalid,
-        format!("an item is added to thread {id}, which the session does not have"),
-    )
+pub(crate) fn partial(session: SessionId) -> Error {
+    Error::new(ErrorKind::Invalid, format!("session {session} is a copy that is not complete"))
 }
 
 pub(crate) fn add_of_unknown_item(id: ItemId) -> Error {
     Error::new(ErrorKind::Invalid, format!("item {id} is added to a thread, but the store does not have it"))
+}
+
+pub(crate) fn other_epoch(session: SessionId, learned: u64, now: u64) -> Error {
+    let why =
+        format!("a place in session {session} was learned in epoch {learned}, and the store is in {now}");
+    Error::new(ErrorKind::Rewound, why)
 }

@@ -44,11 +44,11 @@ async fn a_crash_before_an_append_loses_it_and_one_after_it_only_loses_the_answe
         let bus: Arc<dyn Bus> = Arc::clone(&faulty) as _;
         bus.append(input(session, "first")).await.unwrap();
         assert!(!faulty.crashed());
-        let watch = Watch { session, after: Offset(2) };
+        let watch = Watch::Session { session, after: Offset(2) };
         let (second, waiting) = futures::join!(bus.append(input(session, "second")), async {
             match bus.changed(watch).await {
                 // The wait saw the record that was written just before the crash.
-                Ok(_) => bus.changed(Watch { session, after: Offset(3) }).await,
+                Ok(_) => bus.changed(Watch::Session { session, after: Offset(3) }).await,
                 closed => closed,
             }
         });

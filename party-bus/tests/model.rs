@@ -232,12 +232,15 @@ impl Pair {
                 store.sessions(SessionQuery::newest()).await,
                 self.model.sessions(SessionQuery::newest()).await,
             );
-            for thread in (0..THREADS).map(thread) {
+            for (number, thread) in
+                (0..SESSIONS).flat_map(|number| (0..THREADS).map(move |n| (number, thread(n))))
+            {
+                let session = session(number);
                 for window in [
-                    Window::last(thread, 100),
-                    Window::last(thread, 2),
-                    Window::before(thread, 3, 2),
-                    Window::after(thread, 1, 2),
+                    Window::last(session, thread, 100),
+                    Window::last(session, thread, 2),
+                    Window::before(session, thread, 3, 2),
+                    Window::after(session, thread, 1, 2),
                 ] {
                     same(store.window(window).await, self.model.window(window).await);
                 }

@@ -84,7 +84,7 @@ async fn check(path: &Path, acknowledged: &BTreeMap<SessionId, (Offset, ThreadId
         assert!(records.len() as u64 >= head.0, "{session} lost what was acknowledged up to {head}");
         let said = |record: &Arc<Record>| record.items.first().cloned();
         let items: Vec<_> = records.iter().filter_map(said).collect();
-        let window = bus.window(Window::last(*thread, u32::MAX)).await.unwrap();
+        let window = bus.window(Window::last(*session, *thread, u32::MAX)).await.unwrap();
         let shown: Vec<_> = window.entries.iter().map(|entry| Arc::clone(&entry.item)).collect();
         assert_eq!(shown, items);
         let (owner, term) = (Owner::this_process(), Duration::from_secs(1));

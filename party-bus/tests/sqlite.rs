@@ -84,7 +84,7 @@ async fn a039_one_item_stands_at_different_places_of_two_gapless_threads() {
     sample.write([delivery(&said[3], &threads)]).await.unwrap();
     let mut places = Vec::new();
     for thread in &threads {
-        let entries = sample.bus.window(Window::last(*thread, 9)).await.unwrap().entries;
+        let entries = sample.bus.window(Window::last(sample.session, *thread, 9)).await.unwrap().entries;
         let positions: Vec<u64> = entries.iter().map(|entry| entry.position).collect();
         assert_eq!(positions, (1..=entries.len() as u64).collect::<Vec<_>>());
         places.push(entries.iter().find(|entry| entry.item == said[3]).unwrap().position);
@@ -104,7 +104,7 @@ async fn a084_a_reopened_store_holds_the_same_in_the_same_order() {
     }
     let read = async |bus: Arc<dyn Bus>| {
         let records = bus.read_to_end(sample.session, Offset::START, Classes::ALL).await.unwrap();
-        (records, bus.window(Window::last(threads[0], 9)).await.unwrap())
+        (records, bus.window(Window::last(sample.session, threads[0], 9)).await.unwrap())
     };
     let before = read(Arc::clone(&bus)).await;
     bus.close().await.unwrap();

@@ -1,6 +1,7 @@
 //! Content blocks: what an item is made of.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use crate::newer::keep_unknown;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One piece of an item's content. Fields and kinds that this version does not know survive a
@@ -61,6 +62,14 @@ pub enum ContentBlock {
         #[serde(flatten)]
         extra: Map<String, Value>,
     },
+    /// What stands in the place of content that was erased on request.
+    Erased {
+        /// SHA-256 of the content as it was, in hexadecimal digits.
+        sha256: String,
+        /// Fields of a newer writer.
+        #[serde(flatten)]
+        extra: Map<String, Value>,
+    },
     /// A kind of block that this version does not know, kept as it came.
     #[serde(untagged)]
     Unknown(Value),
@@ -81,29 +90,7 @@ impl ContentBlock {
     }
 }
 
-const KNOWN_TAGS: [&str; 5] = ["text", "thinking", "toolUse", "toolResult", "resource"];
-
-impl Serialize for ContentBlock {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Self::serialize(self, serializer)
-    }
-}
-
-/// What the derived reader takes for unknown may be a known kind that does not fit, which is an
-/// error.
-impl<'de> Deserialize<'de> for ContentBlock {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let block = Self::deserialize(deserializer)?;
-        let Self::Unknown(value) = &block else { return Ok(block) };
-        match value.get("type").and_then(Value::as_str) {
-            None => Err(D::Error::custom("a content block has a `type`, which is a text")),
-            Some(tag) if KNOWN_TAGS.contains(&tag) => Err(D::Error::custom(format!(
-                "a `{tag}` block does not fit: a field is missing or of another type"
-            ))),
-            Some(_) => Ok(block),
-        }
-    }
-}
+keep_unknown!(ContentBlock, "content block", "type": ["text", "thinking", "toolUse", "toolResult", "resource", "erased"]);
 
 #[cfg(test)]
 mod tests {
@@ -124,6 +111,6 @@ mod tests {
     #[test]
     fn a_known_kind_that_does_not_fit_is_an_error() {
         let error = serde_json::from_str::<ContentBlock>(r#"{"type":"text","text":7}"#).unwrap_err();
-        assert!(error.to_string().contains("a `text` block does not fit"), "{error}");
+        assert!(error.to_string().contains("a `text` content block does not fit"), "{error}");
     }
 }

@@ -1,13 +1,14 @@
 //! Items: immutable content, stored once and referred to from any number of threads.
 
-use crate::{ContentBlock, ItemId, Timestamp};
+use crate::{ContentBlock, ItemId, Newer, Timestamp, newer::keep_unknown};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 /// Who made an item. Storage stamps it from the writer's credential, never from a message's body.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
+#[serde(remote = "Self", tag = "type", rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum Author {
     /// A person.
@@ -22,7 +23,12 @@ pub enum Author {
     },
     /// Party itself, such as for a format or a prompt that a session stores.
     System,
+    /// An author of a kind that this version does not know, kept as it came.
+    #[serde(untagged)]
+    Unknown(Newer),
 }
+
+keep_unknown!(Author, "author", "type": ["human", "agent", "system"]);
 
 impl Author {
     /// A person.
@@ -49,12 +55,13 @@ impl fmt::Display for Author {
         match self {
             Self::Human { name } | Self::Agent { name } => f.write_str(name),
             Self::System => f.write_str("system"),
+            Self::Unknown(_) => f.write_str("unknown"),
         }
     }
 }
 
 /// What an item is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ItemKind {
@@ -62,6 +69,11 @@ pub enum ItemKind {
     Message,
     /// A text that a session refers to: a format, a role's prompt.
     Document,
+    /// What stands for a range of a thread that was compacted.
+    Summary,
+    /// A kind that a host or a newer version added.
+    #[serde(untagged)]
+    Other(String),
 }
 
 /// Immutable content: created once, never changed. Where it appears is the threads' business.
@@ -99,6 +111,30 @@ impl Item {
             answers: None,
             extra: Map::new(),
         }
+    }
+
+    /// What stands for a range of a thread, of one block of text.
+    pub fn summary(id: ItemId, author: Author, created_at: Timestamp, text: impl Into<String>) -> Self {
+        Self { kind: ItemKind::Summary, ..Self::message(id, author, created_at, text) }
+    }
+
+    /// What is left of the item once its content is erased on request: its id, author, kind, times and
+    /// links, and a hash of what it said. Erasing it again changes nothing.
+    #[must_use]
+    pub fn erased(&self) -> Self {
+        if self.is_erased() {
+            return self.clone();
+        }
+        let content = serde_json::to_vec(&(&self.content, &self.extra))
+            .expect("invariant: items hold only what JSON can hold");
+        let sha256 = Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let content = vec![ContentBlock::Erased { sha256, extra: Map::new() }];
+        Self { content, extra: Map::new(), author: self.author.clone(), kind: self.kind.clone(), ..*self }
+    }
+
+    /// Whether its content was erased.
+    pub fn is_erased(&self) -> bool {
+        matches!(self.content[..], [ContentBlock::Erased { .. }])
     }
 
     /// The same item with a link to the one that it answers.

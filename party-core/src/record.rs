@@ -56,6 +56,9 @@ impl fmt::Display for RecordClass {
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct NewRecord {
+    /// The wire version of its writer.
+    #[serde(default = "this_version")]
+    pub v: u16,
     /// Who may write it.
     pub class: RecordClass,
     /// The event's tag.
@@ -79,6 +82,7 @@ impl NewRecord {
     /// A record of `event` that brings no items and touches no thread.
     pub fn new(at: Timestamp, event: &Event) -> Self {
         Self {
+            v: WIRE_VERSION,
             class: event.class(),
             kind: event.kind().to_owned(),
             at,
@@ -114,9 +118,21 @@ impl NewRecord {
     /// an input keeps it.
     #[must_use]
     pub fn placed(self, session: SessionId, offset: Offset, author: Option<&Author>) -> Record {
-        let Self { class, kind, at, turn, items, ops, body } = self;
+        let Self { v, class, kind, at, turn, items, ops, body } = self;
         let author = author.filter(|_| class == RecordClass::Input).cloned();
-        Record { v: WIRE_VERSION, session, offset, class, kind, author, at, turn, items, ops, body }
+        Record { v, session, offset, class, kind, author, at, turn, items, ops, body }
+    }
+}
+
+const fn this_version() -> u16 {
+    WIRE_VERSION
+}
+
+/// A record without its place, such as for a copy of it elsewhere.
+impl From<&Record> for NewRecord {
+    fn from(record: &Record) -> Self {
+        let Record { v, class, kind, at, turn, items, ops, body, .. } = record.clone();
+        Self { v, class, kind, at, turn, items, ops, body }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::sample::{Sample, delivery, input, note, say};
 use crate::{
-    Bus, BusExt as _, Classes, Durability, ErrorKind, LeaseOp, Page, Read, SessionQuery, Snapshot, Watch,
-    Window,
+    Bus, BusExt as _, Classes, Durability, ErrorKind, Layer, LeaseOp, Page, Read, SessionQuery, Side,
+    Snapshot, Watch, Window,
 };
 use futures::FutureExt as _;
 use party_core::{Author, Entry, ItemId, Offset, RecordClass, ThreadId, Timestamp, Topology};
@@ -48,8 +48,8 @@ pub async fn a_page_ends_at_its_limits_and_says_where(bus: Arc<dyn Bus>) {
 /// Neither `read` nor `changed` lets such a reader wait for ever.
 pub async fn a_reader_ahead_of_the_head_is_rewound(bus: Arc<dyn Bus>) {
     let sample = Sample::opened(&bus).await;
-    let ahead = Watch { session: sample.session, after: Offset(7) };
-    assert_eq!(bus.changed(ahead).await.expect("a hint"), Offset(1));
+    let ahead = Watch::Session { session: sample.session, after: Offset(7) };
+    assert_eq!(bus.changed(ahead).await.expect("a hint").sessions, [(sample.session, Offset(1))]);
     let error = bus.read(Read::new(sample.session, Offset(7))).await.expect_err("a refusal");
     assert_eq!(error.kind(), ErrorKind::Rewound);
     let nowhere = party_core::SessionId::derive(&[b"nowhere"]);
@@ -103,12 +103,12 @@ pub async fn a_buffered_batch_is_visible_at_once(bus: Arc<dyn Bus>) {
 /// And it does not end before, as long as nothing else happens.
 pub async fn a_wait_ends_when_the_session_grows(bus: Arc<dyn Bus>) {
     let sample = Sample::opened(&bus).await;
-    let watch = Watch { session: sample.session, after: sample.head };
+    let watch = Watch::Session { session: sample.session, after: sample.head };
     let grown = async {
         loop {
-            let head = bus.changed(watch).await.expect("a hint");
-            if head > watch.after {
-                return head;
+            let changed = bus.changed(watch).await.expect("a hint");
+            if let Some((_, head)) = changed.sessions.first().filter(|(_, head)| *head > sample.head) {
+                return *head;
             }
         }
     };
@@ -128,7 +128,7 @@ pub async fn a_fan_out_puts_one_item_into_each_thread(bus: Arc<dyn Bus>) {
     let item = say(&Author::human("ann"), "ship it?");
     let receipt = sample.write([delivery(&item, &threads)]).await.expect("a delivery");
     for (index, thread) in (0..).zip(&threads) {
-        let entries = shown(&*bus, Window::last(*thread, 10)).await.entries;
+        let entries = shown(&*bus, Window::last(sample.session, *thread, 10)).await.entries;
         let how = party_core::How::Said;
         assert_eq!(entries, [Entry::new(1, receipt.first, index, how, Arc::clone(&item))]);
     }
@@ -145,7 +145,7 @@ pub async fn each_thread_has_its_own_dense_order(bus: Arc<dyn Bus>) {
     }
     let mut orders = Vec::new();
     for thread in threads {
-        let entries = shown(&*bus, Window::last(thread, 10)).await.entries;
+        let entries = shown(&*bus, Window::last(sample.session, thread, 10)).await.entries;
         orders.push(entries.iter().map(|entry| (entry.position, entry.item.text())).collect::<Vec<_>>());
     }
     let placed = |position, text: &str| (position, text.to_owned());
@@ -163,20 +163,23 @@ pub async fn a_window_shows_any_part_of_a_thread(bus: Arc<dyn Bus>) {
     }
     let (long, empty) = (threads[0], threads[1]);
     for (window, positions, scanned_to, more) in [
-        (Window::last(long, 3), vec![7, 8, 9], 7, true),
-        (Window::before(long, 7, 3), vec![4, 5, 6], 4, true),
-        (Window::before(long, 4, 30), vec![1, 2, 3], 1, false),
-        (Window::after(long, 0, 2), vec![1, 2], 2, true),
-        (Window::after(long, 7, 2), vec![8, 9], 9, false),
-        (Window::after(long, 9, 2), vec![], 9, false),
-        (Window::last(empty, 3), vec![], 1, false),
+        (Window::last(sample.session, long, 3), vec![7, 8, 9], 7, true),
+        (Window::before(sample.session, long, 7, 3), vec![4, 5, 6], 4, true),
+        (Window::before(sample.session, long, 4, 30), vec![1, 2, 3], 1, false),
+        (Window::after(sample.session, long, 0, 2), vec![1, 2], 2, true),
+        (Window::after(sample.session, long, 7, 2), vec![8, 9], 9, false),
+        (Window::after(sample.session, long, 9, 2), vec![], 9, false),
+        (Window::last(sample.session, empty, 3), vec![], 1, false),
     ] {
         let page = shown(&*bus, window).await;
         let found: Vec<u64> = page.entries.iter().map(|entry| entry.position).collect();
         assert_eq!((found, page.scanned_to, page.more), (positions, scanned_to, more), "{window:?}");
         assert!(page.entries.iter().all(|entry| entry.item.text() == entry.position.to_string()));
     }
-    let unknown = bus.window(Window::last(ThreadId::derive(&[b"unknown"]), 1)).await.expect_err("a refusal");
+    let unknown = bus
+        .window(Window::last(sample.session, ThreadId::derive(&[b"unknown"]), 1))
+        .await
+        .expect_err("a refusal");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
@@ -194,13 +197,14 @@ pub async fn windows_equal_the_fold_of_ops(bus: Arc<dyn Bus>) {
     for record in bus.read_to_end(sample.session, Offset::START, Classes::ALL).await.expect("a page") {
         topology.apply(record.offset, &record.ops).expect("the store took these ops");
     }
-    for (thread, sequence) in topology.threads() {
-        let entries = shown(&*bus, Window::last(thread, 100)).await.entries;
-        let place = |entry: &Entry| (entry.offset, entry.index, entry.item.id, entry.how.clone());
+    for (thread, _) in topology.outline().threads() {
+        let entries = shown(&*bus, Window::last(sample.session, thread, 100)).await.entries;
+        let place =
+            |entry: &Entry| (entry.position, entry.offset, entry.index, entry.item.id, entry.how.clone());
         let stored: Vec<_> = entries.iter().map(place).collect();
-        let folded: Vec<_> =
-            sequence.entries().iter().cloned().map(|at| (at.offset, at.index, at.item, at.how)).collect();
-        assert_eq!(stored, folded);
+        let (view, _) = topology.view(thread, Layer::Shown, Side::Last, 100).expect("it is open");
+        let folded = view.into_iter().map(|(n, at)| (n, at.place.offset, at.place.index, at.item, at.how));
+        assert_eq!(stored, folded.collect::<Vec<_>>());
     }
 }
 
@@ -274,10 +278,10 @@ pub async fn a_closed_bus_refuses_everything(bus: Arc<dyn Bus>) {
         waiting.map(drop),
         bus.append(input(sample.session, "late")).await.map(drop),
         bus.read(Read::new(sample.session, Offset::START)).await.map(drop),
-        bus.changed(Watch { session: sample.session, after: sample.head }).await.map(drop),
+        bus.changed(Watch::Session { session: sample.session, after: sample.head }).await.map(drop),
         bus.lease(release).await.map(drop),
         bus.sessions(query).await.map(drop),
-        bus.window(Window::last(thread, 1)).await.map(drop),
+        bus.window(Window::last(sample.session, thread, 1)).await.map(drop),
         bus.items(&[]).await.map(drop),
     ] {
         assert_eq!(outcome.expect_err("a refusal").kind(), ErrorKind::Closed);

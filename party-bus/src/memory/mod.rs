@@ -3,10 +3,10 @@
 mod state;
 
 use crate::{
-    Batch, Bus, BusInfo, Capabilities, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, Watch, Window, async_trait, refusal,
+    Batch, Bus, BusInfo, Capabilities, Changed, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
+    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
 };
-use party_core::{Entry, Item, ItemId, Offset, Record};
+use party_core::{Entry, Item, ItemId, Record};
 use state::State;
 use std::{
     fmt,
@@ -38,7 +38,14 @@ impl MemoryBus {
                 backend: "memory",
                 store: format!("memory-{}-{number}", std::process::id()),
                 epoch: 1,
-                capabilities: Capabilities { durable: false, cross_process: false },
+                capabilities: Capabilities {
+                    durable: false,
+                    cross_process: false,
+                    backup: false,
+                    prune: false,
+                    erase: false,
+                    search: false,
+                },
             },
             born: Instant::now(),
             state: Mutex::new(Some(State::default())),
@@ -80,25 +87,35 @@ impl Bus for MemoryBus {
     }
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
-        let receipt = self.with(|state| {
-            batch.check()?;
-            state.append(batch)
-        })?;
+        let encoded = batch.encode()?;
+        let receipt = self.with(|state| state.append(batch, &encoded))?;
         self.bell.send_replace(());
         Ok(receipt)
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
+        if let Some(epoch) = read.epoch.filter(|epoch| *epoch != self.info.epoch) {
+            return Err(refusal::other_epoch(read.session, epoch, self.info.epoch));
+        }
         self.with(|state| state.read(&read))
     }
 
-    async fn changed(&self, watch: Watch) -> Result<Offset> {
+    async fn changed(&self, watch: Watch) -> Result<Changed> {
         let mut bell = self.bell.subscribe();
         loop {
-            let head = self.with(|state| Ok(state.head(watch.session)))?;
-            // A reader ahead of the head is told at once, and learns from `read` what that means.
-            if head != watch.after {
-                return Ok(head);
+            let changed = self.with(|state| {
+                Ok(match watch {
+                    Watch::Session { session, after } => {
+                        let head = state.head(session);
+                        // A reader ahead of the head is told at once, and learns from `read` what that means.
+                        let sessions = if head == after { Vec::new() } else { vec![(session, head)] };
+                        Changed { sessions, mark: 0 }
+                    }
+                    Watch::Any { since } => state.changed(since),
+                })
+            })?;
+            if !changed.sessions.is_empty() {
+                return Ok(changed);
             }
             bell.changed().await.map_err(|_| refusal::closed())?;
         }
@@ -112,6 +129,10 @@ impl Bus for MemoryBus {
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
         let now = self.now();
         self.with(|state| Ok(state.list(&query, now)))
+    }
+
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.with(|state| Ok(state.threads(&query)))
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

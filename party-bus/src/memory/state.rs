@@ -1,29 +1,38 @@
 //! What the store in memory holds, and how a batch changes it.
 
 use crate::{
-    Batch, Expect, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery, Snapshot, Window,
-    lease::Tenure, refusal,
+    Batch, Changed, Encoded, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
+    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, process, refusal,
 };
-use party_core::{Author, BatchId, Entry, Item, ItemId, NewRecord, Offset, Op, Record, SessionId, ThreadId};
-use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
-    sync::Arc,
+use party_core::{
+    Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Op, Outlined, Record, SessionId,
+    ThreadId, Topology,
 };
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+/// At most so many sessions in one answer about changes.
+const MOST_CHANGED: usize = 1_000;
 
 #[derive(Default)]
 pub(super) struct State {
     sessions: HashMap<SessionId, Session>,
-    threads: HashMap<ThreadId, Thread>,
     items: HashMap<ItemId, StoredItem>,
+    /// How many batches were written.
+    mark: u64,
 }
 
 #[derive(Default)]
 struct Session {
     records: Vec<StoredRecord>,
-    batches: HashMap<BatchId, ([u8; 32], Receipt)>,
+    batches: HashMap<BatchId, ([u8; 16], Receipt)>,
+    topology: Topology,
     tenure: Tenure,
     snapshot: Option<Snapshot>,
+    label: Option<Label>,
+    wake: Option<Wake>,
+    partial: bool,
+    /// The mark of its last batch.
+    changed: u64,
 }
 
 struct StoredRecord {
@@ -32,38 +41,38 @@ struct StoredRecord {
     bytes: u64,
 }
 
-struct Thread {
-    session: SessionId,
-    entries: Vec<Entry>,
-}
-
 struct StoredItem {
     item: Arc<Item>,
     bytes: u64,
 }
 
 impl State {
-    pub(super) fn append(&mut self, batch: Batch) -> Result<Receipt> {
-        let hash = batch.hash();
-        if let Some(receipt) = self.repeated(&batch, &hash)? {
+    pub(super) fn append(&mut self, batch: Batch, encoded: &Encoded) -> Result<Receipt> {
+        if let Some(receipt) = self.repeated(&batch, &encoded.hash)? {
             return Ok(receipt);
         }
         let head = self.expected_head(&batch)?;
-        self.check_topology(&batch)?;
+        self.check_items(&batch)?;
         let first = head.plus(1);
         let last = head.plus(batch.records.len() as u64);
-        for (offset, record) in (first.0..).map(Offset).zip(batch.records) {
-            self.put(batch.session, offset, record, batch.author.as_ref());
+        self.change_topology(batch.session, first, &batch.records)?;
+        for ((offset, record), texts) in (first.0..).map(Offset).zip(batch.records).zip(&encoded.items) {
+            self.put(batch.session, offset, record, batch.author.as_ref(), texts);
         }
+        self.mark += 1;
         let receipt = Receipt { first, last, durability: batch.durability, repeated: false };
         let session = self.sessions.entry(batch.session).or_default();
-        session.batches.insert(batch.id, (hash, receipt));
+        session.batches.insert(batch.id, (encoded.hash, receipt));
         session.snapshot = batch.snapshot.or(session.snapshot.take());
+        session.label = session.label.take().or(batch.label);
+        session.wake = batch.wake.or(session.wake);
+        session.partial = batch.partial;
+        session.changed = self.mark;
         Ok(receipt)
     }
 
     /// The receipt of the same batch, where it was written before.
-    fn repeated(&self, batch: &Batch, hash: &[u8; 32]) -> Result<Option<Receipt>> {
+    fn repeated(&self, batch: &Batch, hash: &[u8; 16]) -> Result<Option<Receipt>> {
         let written = self.sessions.get(&batch.session).and_then(|session| session.batches.get(&batch.id));
         match written {
             None => Ok(None),
@@ -79,6 +88,9 @@ impl State {
         let head = self.head(batch.session);
         match batch.expect {
             Expect::Input if head == Offset::START => Err(refusal::no_session(batch.session)),
+            Expect::Input if self.sessions.get(&batch.session).is_some_and(|session| session.partial) => {
+                Err(refusal::partial(batch.session))
+            }
             Expect::Input => Ok(head),
             Expect::Driver { fencing_token, .. } if !self.holds(batch.session, fencing_token) => {
                 Err(refusal::fenced(batch.session, fencing_token))
@@ -94,69 +106,68 @@ impl State {
         self.sessions.get(&session).is_some_and(|session| session.tenure.holds(token))
     }
 
-    /// Walks the batch's items and ops in the order in which they will be carried out.
-    fn check_topology(&self, batch: &Batch) -> Result<()> {
+    /// Every item is new or the same, and every op refers to one that is there by then.
+    fn check_items(&self, batch: &Batch) -> Result<()> {
         let mut brought: HashMap<ItemId, &Item> = HashMap::new();
-        let mut opened: HashSet<ThreadId> = HashSet::new();
         for record in &batch.records {
             for item in &record.items {
                 let stored = self.items.get(&item.id).map(|stored| stored.item.as_ref());
                 let known = stored.unwrap_or_else(|| brought.entry(item.id).or_insert(item));
-                if known != item.as_ref() {
+                if known != item.as_ref() && !known.is_erased() {
                     return Err(refusal::item_conflict(item.id));
                 }
             }
-            for op in &record.ops {
-                match op {
-                    Op::Open { thread, .. } => {
-                        if self.threads.contains_key(thread) || !opened.insert(*thread) {
-                            return Err(refusal::thread_exists(*thread));
-                        }
-                    }
-                    Op::Add { threads, item, .. } => {
-                        if !self.items.contains_key(item) && !brought.contains_key(item) {
-                            return Err(refusal::add_of_unknown_item(*item));
-                        }
-                        let foreign = |id: &&ThreadId| {
-                            let stored = self.threads.get(id);
-                            stored.map_or(!opened.contains(id), |thread| thread.session != batch.session)
-                        };
-                        if let Some(foreign) = threads.iter().find(foreign) {
-                            return Err(refusal::add_to_unknown_thread(*foreign));
-                        }
-                    }
+            let named = record.ops.iter().flat_map(items_of);
+            if let Some(unknown) =
+                named.into_iter().find(|id| !self.items.contains_key(id) && !brought.contains_key(id))
+            {
+                return Err(refusal::add_of_unknown_item(*unknown));
+            }
+        }
+        Ok(())
+    }
+
+    fn change_topology(&mut self, session: SessionId, first: Offset, records: &[NewRecord]) -> Result<()> {
+        let topology = &mut self.sessions.entry(session).or_default().topology;
+        let mut changes: Vec<Change> = Vec::new();
+        for (offset, record) in (first.0..).map(Offset).zip(records) {
+            match topology.apply(offset, &record.ops) {
+                Ok(more) => changes.extend(more),
+                Err(error) => {
+                    topology.undo(&changes);
+                    return Err(refusal::topology(session, error));
                 }
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, session: SessionId, offset: Offset, record: NewRecord, author: Option<&Author>) {
-        for item in &record.items {
-            self.items.entry(item.id).or_insert_with(|| StoredItem::new(Arc::clone(item)));
-        }
-        let mut index = 0;
-        for op in &record.ops {
-            match op {
-                Op::Open { thread, .. } => {
-                    self.threads.insert(*thread, Thread { session, entries: Vec::new() });
-                }
-                Op::Add { threads, item, how } => {
-                    let Some(item) = self.items.get(item) else { continue };
-                    for thread in threads {
-                        let Some(thread) = self.threads.get_mut(thread) else { continue };
-                        let position = thread.entries.len() as u64 + 1;
-                        let item = Arc::clone(&item.item);
-                        thread.entries.push(Entry::new(position, offset, index, how.clone(), item));
-                        index += 1;
-                    }
-                }
-            }
+    fn put(
+        &mut self,
+        session: SessionId,
+        offset: Offset,
+        record: NewRecord,
+        author: Option<&Author>,
+        texts: &[String],
+    ) {
+        for (item, text) in record.items.iter().zip(texts) {
+            let stored = || StoredItem { item: Arc::clone(item), bytes: text.len() as u64 };
+            self.items.entry(item.id).or_insert_with(stored);
         }
         let items = record.items.iter().filter_map(|item| self.items.get(&item.id));
         let bytes = record.body.get().len() as u64 + items.map(|item| item.bytes).sum::<u64>();
         let record = Arc::new(record.placed(session, offset, author));
         self.sessions.entry(session).or_default().records.push(StoredRecord { record, bytes });
+    }
+
+    pub(super) fn changed(&self, since: u64) -> Changed {
+        let grown = self.sessions.iter().filter(|(_, session)| session.changed > since);
+        let mut grown: Vec<_> = grown.map(|(id, session)| (session.changed, *id, session.head())).collect();
+        grown.sort_unstable();
+        grown.truncate(MOST_CHANGED);
+        let mark =
+            if grown.len() < MOST_CHANGED { self.mark } else { grown.last().map_or(since, |last| last.0) };
+        Changed { sessions: grown.into_iter().map(|(_, id, head)| (id, head)).collect(), mark }
     }
 
     pub(super) fn head(&self, session: SessionId) -> Offset {
@@ -193,28 +204,47 @@ impl State {
     }
 
     pub(super) fn list(&self, query: &SessionQuery, now: i64) -> Page<SessionInfo> {
-        let wanted = |id: &SessionId| query.session.is_none_or(|only| only == *id);
+        let time = process::now();
         let mut found: Vec<SessionInfo> = self
             .sessions
             .iter()
-            .filter(|(id, _)| wanted(id))
+            .filter(|(id, _)| query.session.is_none_or(|only| only == **id))
             .filter_map(|(id, session)| session.info(*id, now))
+            .filter(|info| info.fits(query, time))
             .collect();
-        found.sort_by_key(|info| Reverse((info.opened_at, info.session)));
-        let (skip, limit) = (usize::try_from(query.skip).unwrap_or(usize::MAX), query.limit as usize);
-        let more = found.len() > skip.saturating_add(limit);
-        let mut entries: Vec<SessionInfo> = found.into_iter().skip(skip).take(limit).collect();
-        if query.session.is_none() {
-            entries.iter_mut().for_each(|info| info.snapshot = None);
+        match query.due {
+            true => found.sort_by_key(|info| (info.wake, info.opened_at, info.session)),
+            false => found.sort_by_key(|info| Reverse((info.opened_at, info.session))),
         }
-        Page { scanned_to: query.skip + entries.len() as u64, entries, more }
+        let mut page = paged(found, query.skip, query.limit);
+        if query.session.is_none() {
+            page.entries.iter_mut().for_each(|info| info.snapshot = None);
+        }
+        page
+    }
+
+    pub(super) fn threads(&self, query: &ThreadQuery) -> Page<ThreadInfo> {
+        let outline = self.sessions.get(&query.session).map(|session| session.topology.outline());
+        let mut threads: Vec<_> = outline.iter().flat_map(|outline| outline.threads()).collect();
+        threads.sort_by_key(|(_, outlined)| outlined.made);
+        let found = threads.into_iter().map(|(id, outlined)| thread_info(id, outlined));
+        paged(found.filter(|info| info.fits(query)).collect(), query.skip, query.limit)
     }
 
     pub(super) fn window(&self, window: &Window) -> Result<Page<Entry>> {
-        let thread = self.threads.get(&window.thread).ok_or_else(|| refusal::no_thread(window.thread))?;
-        let span = window.span(thread.entries.len() as u64);
-        let shown = thread.entries.iter().filter(|entry| span.contains(entry.position));
-        Ok(span.page(shown.cloned().collect()))
+        let Window { session, thread, side, limit, layer } = *window;
+        let topology = self.sessions.get(&session).map(|session| &session.topology);
+        let view = topology.and_then(|topology| topology.view(thread, layer, side, limit));
+        let (shown, walked) = view.ok_or_else(|| refusal::no_thread(thread))?;
+        let entries = shown.into_iter().map(|(position, reference)| {
+            let item = self.item(reference.item)?;
+            Ok(Entry::new(position, reference.place.offset, reference.place.index, reference.how, item))
+        });
+        Ok(Page {
+            entries: entries.collect::<Result<_>>()?,
+            scanned_to: walked.scanned_to,
+            more: walked.more,
+        })
     }
 
     pub(super) fn item(&self, id: ItemId) -> Result<Arc<Item>> {
@@ -234,14 +264,31 @@ impl Session {
             head: self.head(),
             opened_at: self.records.first()?.record.at,
             driver: self.tenure.driver(now).cloned(),
+            label: self.label.clone(),
+            wake: self.wake.unwrap_or(Wake::Idle),
+            partial: self.partial,
             snapshot: self.snapshot.clone(),
         })
     }
 }
 
-impl StoredItem {
-    fn new(item: Arc<Item>) -> Self {
-        let bytes = serde_json::to_vec(&*item).expect("invariant: items hold only what JSON can hold").len();
-        Self { item, bytes: bytes as u64 }
+fn thread_info(thread: ThreadId, outlined: &Outlined) -> ThreadInfo {
+    let Outlined { kind, head, state, origin, .. } = outlined;
+    ThreadInfo { thread, kind: kind.clone(), state: *state, origin: *origin, head: *head }
+}
+
+/// The items that an op refers to.
+fn items_of(op: &Op) -> &[ItemId] {
+    match op {
+        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
+        Op::Resolve { items, .. } => items,
+        _ => &[],
     }
+}
+
+fn paged<T>(found: Vec<T>, skip: u64, limit: u32) -> Page<T> {
+    let (from, limit) = (usize::try_from(skip).unwrap_or(usize::MAX), limit as usize);
+    let more = found.len() > from.saturating_add(limit);
+    let entries: Vec<T> = found.into_iter().skip(from).take(limit).collect();
+    Page { scanned_to: skip.saturating_add(entries.len() as u64), entries, more }
 }

@@ -4,29 +4,20 @@ use super::{
     failure::Failure,
     row::{int, json, uint},
 };
-use crate::{Batch, Expect, Receipt, Result, refusal};
-use party_core::{How, Item, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, WIRE_VERSION};
+use crate::{Batch, Encoded, Expect, Receipt, Result, refusal};
+use party_core::{How, Item, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, TopologyError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// A batch with all that can be worked out before the writer's turn comes.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) batch: Batch,
-    hash: [u8; 32],
-    /// The items of each record as JSON.
-    items: Vec<Vec<String>>,
-    /// About how much it writes.
-    pub(super) bytes: usize,
+    pub(super) encoded: Encoded,
 }
 
 impl Write {
     pub(super) fn new(batch: Batch) -> Result<Self> {
-        batch.check()?;
-        let texts = |record: &NewRecord| record.items.iter().map(|item| json(&**item)).collect();
-        let items: Vec<Vec<String>> = batch.records.iter().map(texts).collect();
-        let bodies = batch.records.iter().map(|record| record.body.get().len());
-        let bytes = bodies.chain(items.iter().flatten().map(String::len)).sum();
-        Ok(Self { hash: batch.hash(), batch, items, bytes })
+        Ok(Self { encoded: batch.encode()?, batch })
     }
 
     /// Writes the batch, or gives the receipt of the same one written before.
@@ -45,7 +36,7 @@ impl Write {
         session.check(batch)?;
         let first = session.head.plus(1);
         let last = session.head.plus(batch.records.len() as u64);
-        for ((offset, record), items) in (first.0..).zip(&batch.records).zip(&self.items) {
+        for ((offset, record), items) in (first.0..).zip(&batch.records).zip(&self.encoded.items) {
             self.put(conn, session.id, offset, record, items)?;
         }
         self.file(conn, &session, first, last)?;
@@ -61,7 +52,7 @@ impl Write {
             })
             .optional()?;
         let Some((hash, first, last)) = written else { return Ok(None) };
-        if hash != self.hash {
+        if hash != self.encoded.hash {
             return Err(refusal::batch_conflict(self.batch.id).into());
         }
         let (first, last) = (Offset(uint("first", first)?), Offset(uint("last", last)?));
@@ -82,7 +73,7 @@ impl Write {
         let mut index = 0;
         for op in &record.ops {
             match op {
-                Op::Open { thread, kind } => open_thread(conn, session, *thread, &json(kind))?,
+                Op::Open { thread, kind } => open_thread(conn, session, *thread, &kind.to_string())?,
                 Op::Add { threads, item, how } => {
                     let item = find_item(conn, *item)?;
                     for thread in threads {
@@ -90,6 +81,7 @@ impl Write {
                         index += 1;
                     }
                 }
+                _ => return Err(crate::Error::new(crate::ErrorKind::Invalid, "not yet").into()),
             }
         }
         self.put_record(conn, session, offset, record)
@@ -111,7 +103,7 @@ impl Write {
         .execute(params![
             session,
             int(offset),
-            WIRE_VERSION,
+            record.v,
             record.class as i64,
             record.kind,
             record.at.as_micros(),
@@ -130,7 +122,13 @@ impl Write {
         conn.prepare_cached(
             "INSERT INTO batch (session, uid, hash, first, last) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
-        .execute(params![session.id, id.as_bytes(), self.hash, int(first.0), int(last.0)])?;
+        .execute(params![
+            session.id,
+            id.as_bytes(),
+            self.encoded.hash,
+            int(first.0),
+            int(last.0)
+        ])?;
         let opened_at = records.first().map(|record| record.at.as_micros());
         conn.prepare_cached(
             "UPDATE session SET head = ?2, opened_at = coalesce(opened_at, ?3) WHERE id = ?1",
@@ -200,11 +198,11 @@ fn find_item(conn: &Connection, item: ItemId) -> Result<i64, Failure> {
 
 fn open_thread(conn: &Connection, session: i64, thread: ThreadId, kind: &str) -> Result<(), Failure> {
     let mut insert = conn.prepare_cached(
-        "INSERT INTO thread (uid, session, kind) VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO NOTHING",
+        "INSERT INTO thread (uid, session, kind) VALUES (?1, ?2, ?3) ON CONFLICT (session, uid) DO NOTHING",
     )?;
-    match insert.execute(params![thread.as_bytes(), session, kind.trim_matches('"')])? {
+    match insert.execute(params![thread.as_bytes(), session, kind])? {
         1 => Ok(()),
-        _ => Err(refusal::thread_exists(thread).into()),
+        _ => Err(refusal::topology(SessionId::derive(&[]), TopologyError::AlreadyOpen(thread)).into()),
     }
 }
 
@@ -222,7 +220,8 @@ fn add_entry(
     let place: Option<(i64, i64)> = advance
         .query_row(params![thread.as_bytes(), session], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let (id, position) = place.ok_or_else(|| refusal::add_to_unknown_thread(thread))?;
+    let (id, position) =
+        place.ok_or_else(|| refusal::topology(SessionId::derive(&[]), TopologyError::NotOpen(thread)))?;
     conn.prepare_cached(
         "INSERT INTO entry (thread, position, item, \"offset\", idx, how) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?

@@ -12,13 +12,13 @@ mod row;
 mod writer;
 
 use crate::{
-    Batch, Bus, BusInfo, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, Watch, Window, async_trait, refusal,
+    Batch, Bus, BusInfo, Changed, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
+    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
 };
 use append::Write;
 use bell::Bell;
 use open::Missing;
-use party_core::{Entry, Item, ItemId, Offset, Record};
+use party_core::{Entry, Item, ItemId, Record};
 use readers::Readers;
 use std::{
     path::Path,
@@ -133,13 +133,16 @@ impl Bus for SqliteBus {
         self.readers.read(move |conn| read::records(conn, &read)).await
     }
 
-    async fn changed(&self, watch: Watch) -> Result<Offset> {
+    async fn changed(&self, watch: Watch) -> Result<Changed> {
+        let Watch::Session { session, after } = watch else {
+            return Err(Error::new(ErrorKind::Unsupported, "not yet"));
+        };
         let mut bell = self.bell.listen();
         loop {
-            let head = self.readers.read(move |conn| read::head(conn, watch.session)).await?;
+            let head = self.readers.read(move |conn| read::head(conn, session)).await?;
             // A reader ahead of the head is told at once, and learns from `read` what that means.
-            if head != watch.after {
-                return Ok(head);
+            if head != after {
+                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
             }
             bell.heard().await;
         }
@@ -151,6 +154,10 @@ impl Bus for SqliteBus {
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
         self.readers.read(move |conn| read::sessions(conn, &query)).await
+    }
+
+    async fn threads(&self, _query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        Err(Error::new(ErrorKind::Unsupported, "not yet"))
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

@@ -195,7 +195,14 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
         return Err(Error::new(ErrorKind::Io, why).into());
     }
     let (store, epoch) = raise_epoch(&conn)?;
-    let capabilities = Capabilities { durable: true, cross_process: true };
+    let capabilities = Capabilities {
+        durable: true,
+        cross_process: true,
+        backup: false,
+        prune: false,
+        erase: false,
+        search: false,
+    };
     Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
 }
 

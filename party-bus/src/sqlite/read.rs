@@ -6,7 +6,7 @@ use super::{
     row::{self, int, parse, uint},
 };
 use crate::{Classes, Page, Read, SessionInfo, SessionQuery, Snapshot, Window, refusal};
-use party_core::{Entry, Item, ItemId, Offset, Record, SessionId, Timestamp, TurnId};
+use party_core::{Entry, Item, ItemId, Offset, Piece, Record, SessionId, Timestamp, TurnId, Walk};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -104,21 +104,30 @@ pub(super) fn items(conn: &Connection, ids: &[ItemId]) -> Result<Vec<Arc<Item>>,
 }
 
 pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, Failure> {
-    let mut find = conn.prepare_cached("SELECT id, head FROM thread WHERE uid = ?1")?;
-    let thread: Option<(i64, i64)> =
-        find.query_row([window.thread.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let mut find = conn.prepare_cached("SELECT id, head FROM thread WHERE session = ?2 AND uid = ?1")?;
+    let session = row::session(conn, window.session)?;
+    let thread: Option<(i64, i64)> = find
+        .query_row(params![window.thread.as_bytes(), session], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
     let (thread, head) = thread.ok_or_else(|| refusal::no_thread(window.thread))?;
-    let span = window.span(uint("head", head)?);
-    let mut select = conn.prepare_cached(
-        "SELECT position, entry.\"offset\", idx, how, item.body FROM entry JOIN item ON item.id = entry.item
-         WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position",
-    )?;
-    let mut rows = select.query(params![thread, int(span.first), int(span.last)])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        entries.push(entry(window, row)?);
+    let mut walk = Walk::new(window.side, window.limit, uint("head", head)?);
+    while walk.ask().is_some() {
+        walk.answer(None);
     }
-    Ok(span.page(entries))
+    let walked = walk.finish();
+    let mut entries = Vec::new();
+    for piece in &walked.pieces {
+        let Piece::Entries(span) = piece else { continue };
+        let mut select = conn.prepare_cached(
+            "SELECT position, entry.\"offset\", idx, how, item.body FROM entry JOIN item ON item.id = entry.item
+             WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position",
+        )?;
+        let mut rows = select.query(params![thread, int(span.first), int(span.last)])?;
+        while let Some(row) = rows.next()? {
+            entries.push(entry(window, row)?);
+        }
+    }
+    Ok(Page { entries, scanned_to: walked.scanned_to, more: walked.more })
 }
 
 fn entry(window: &Window, row: &Row<'_>) -> Result<Entry, Failure> {
@@ -160,6 +169,9 @@ fn session_info(conn: &Connection, query: &SessionQuery, row: &Row<'_>) -> Resul
         head: Offset(uint("head", row.get(1)?)?),
         opened_at: Timestamp::from_micros(row.get(2)?),
         driver: tenure(lease)?.driver(now()).cloned(),
+        label: None,
+        wake: crate::Wake::Idle,
+        partial: false,
         snapshot,
     })
 }

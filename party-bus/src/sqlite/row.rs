@@ -1,9 +1,10 @@
 //! How ids, numbers and parts of records stand in columns.
 
 use super::failure::Failure;
+pub(super) use crate::encoded::json;
 use party_core::{ItemId, RecordClass, SessionId};
 use rusqlite::{Connection, OptionalExtension as _};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 /// A number of ours as SQLite keeps it. No store ever comes to the numbers that do not fit.
 pub(super) fn int(number: u64) -> i64 {
@@ -13,10 +14,6 @@ pub(super) fn int(number: u64) -> i64 {
 /// A number from a column that never holds a negative one.
 pub(super) fn uint(column: &'static str, number: i64) -> Result<u64, Failure> {
     u64::try_from(number).map_err(|_| Failure::corrupt(format!("a column `{column}` holds {number}")))
-}
-
-pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).expect("invariant: records hold only what JSON can hold")
 }
 
 /// Reads JSON from a column; `what` names the row.

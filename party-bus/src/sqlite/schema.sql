@@ -64,10 +64,11 @@ CREATE TABLE item (
 
 CREATE TABLE thread (
     id INTEGER PRIMARY KEY,
-    uid BLOB NOT NULL UNIQUE,
+    uid BLOB NOT NULL,
     session INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    head INTEGER NOT NULL DEFAULT 0
+    head INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (session, uid)
 ) STRICT;
 
 CREATE TABLE entry (

@@ -230,7 +230,7 @@ impl Group {
     fn take(&mut self, job: Job) -> Option<oneshot::Sender<Result<()>>> {
         match job {
             Job::Append(write, reply) => {
-                self.bytes += write.bytes;
+                self.bytes += write.encoded.bytes;
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),

@@ -3,10 +3,12 @@
 mod decision;
 mod input;
 mod report;
+mod topology;
 
 pub use decision::*;
 pub use input::*;
 pub use report::*;
+pub use topology::*;
 
 use crate::{RecordClass, WireError};
 use serde_json::value::RawValue;
@@ -123,6 +125,18 @@ events! {
     Interrupted = "interrupted", Decision;
     /// Decision: nobody runs and nothing is pending.
     Quiesced = "quiesced", Decision;
+    /// Decision: a thread goes on from the middle of another.
+    Branched = "branched", Decision;
+    /// Decision: entries of a thread are shown as a summary.
+    Compacted = "compacted", Decision;
+    /// Decision: a sub-thread begins at an entry.
+    TangentOpened = "tangentOpened", Decision;
+    /// Decision: a tangent's results stand in its parent.
+    TangentResolved = "tangentResolved", Decision;
+    /// Decision: a tangent ended without a result.
+    TangentAbandoned = "tangentAbandoned", Decision;
+    /// Decision: what comes before is a copy of another session.
+    Forked = "forked", Decision;
     /// Decision: an input is not acted on, and why.
     Refused = "refused", Decision;
     /// Decision: the session is over.

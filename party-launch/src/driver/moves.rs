@@ -3,7 +3,7 @@
 use crate::log::Log;
 use futures::{FutureExt as _, future::BoxFuture};
 use party_bus::{Bus, Error, Watch};
-use party_core::Offset;
+use party_core::{Offset, SessionId};
 use std::{sync::Arc, time::Duration};
 use tokio::{task::yield_now, time::sleep};
 
@@ -24,10 +24,7 @@ impl Moves {
         }
         let after = log.engine.head();
         let waits = self.waits.take().filter(|(since, _)| *since == after);
-        let begin = || {
-            let watch = Watch { session: log.session(), after };
-            (after, moved(Arc::clone(&log.bus), watch).boxed())
-        };
+        let begin = || (after, moved(Arc::clone(&log.bus), log.session(), after).boxed());
         let (_, moved) = self.waits.insert(waits.unwrap_or_else(begin));
         let head = moved.await;
         (self.waits, self.has_told) = (None, true);
@@ -36,14 +33,13 @@ impl Moves {
 }
 
 /// Waits until the head has moved. Where the store fails, it is asked again a little later.
-async fn moved(bus: Arc<dyn Bus>, watch: Watch) -> Result<Offset, Error> {
-    let after = watch.after;
-    match bus.changed(watch).await {
+async fn moved(bus: Arc<dyn Bus>, session: SessionId, after: Offset) -> Result<Offset, Error> {
+    match bus.changed(Watch::Session { session, after }).await {
         Err(error) if error.is_retryable() => {
             tracing::debug!(%error, "the store cannot tell whether somebody wrote");
             sleep(Duration::from_millis(500)).await;
             Ok(after)
         }
-        told => told,
+        told => told.map(|changed| changed.head_of(session).unwrap_or(after)),
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use party_core::{
     Author, Failure, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
-    TurnEnded, TurnId,
+    TurnEnded, TurnId, escape_tags,
 };
 use party_formats::{Effect, Engine, RunningTurn, engine_tool};
 use party_harness::{
@@ -113,6 +113,7 @@ impl Driver {
             seat: Arc::clone(seat),
             view: View {
                 bus: Arc::clone(&self.log.bus),
+                session: self.log.session(),
                 thread: engine.seat(running.seat)?.thread,
                 reader: engine.reader(running)?,
                 up_to: running.visible_up_to,
@@ -285,7 +286,8 @@ fn framing(engine: &Engine, turn: &RunningTurn) -> Option<Framing> {
     Some(Framing::new(format!("{instruction}\n\nYou began this turn before, and were interrupted.{calls}")))
 }
 
-/// A line for each call of an earlier attempt that was answered.
+/// A line for each call of an earlier attempt that was answered. Answers come from anywhere, so their
+/// tags are escaped.
 fn answered_calls(turn: &RunningTurn) -> String {
     let mut text = String::new();
     for call in turn.calls.iter().filter(|call| call.attempt < turn.attempt) {
@@ -296,5 +298,5 @@ fn answered_calls(turn: &RunningTurn) -> String {
             ));
         }
     }
-    text
+    escape_tags(&text)
 }
