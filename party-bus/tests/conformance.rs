@@ -1,7 +1,7 @@
 //! The backends of this crate pass the suite that backends of others can run.
 
 mod memory {
-    use party_bus::{BusAdmin, MemoryBus, async_trait, bus_conformance, conformance::Stage};
+    use party_bus::{BusAdmin, MemoryBus, async_trait, bus_conformance, bus_model, conformance::Stage};
     use std::sync::Arc;
 
     struct InMemory(Arc<MemoryBus>);
@@ -13,10 +13,10 @@ mod memory {
         }
     }
 
-    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> InMemory {
         InMemory(Arc::new(MemoryBus::new()))
     }
 
     bus_conformance!(make);
+    bus_model!(make, 64);
 }
