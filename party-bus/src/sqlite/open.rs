@@ -198,10 +198,10 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
     let capabilities = Capabilities {
         durable: true,
         cross_process: true,
-        backup: false,
-        prune: false,
-        erase: false,
-        search: false,
+        backup: true,
+        prune: true,
+        erase: true,
+        search: true,
     };
     Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
 }
