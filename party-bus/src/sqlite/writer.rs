@@ -1,7 +1,13 @@
 //! The one thread of a bus that writes. What queues up while one transaction goes to the disk makes
 //! the next: one sync for all of them, and no timer.
 
-use super::{append::Write, bell::Bell, connect::connect, failure::Failure, lease};
+use super::{
+    append::Write,
+    bell::{Bell, Ringer},
+    connect::connect,
+    failure::Failure,
+    lease,
+};
 use crate::{Durability, Error, ErrorKind, Lease, LeaseOp, Receipt, Result, process};
 use rusqlite::Connection;
 use std::{
@@ -39,7 +45,7 @@ pub(super) struct Writer {
     path: Arc<Path>,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
-    bell: Arc<Bell>,
+    ringer: Ringer,
     counters: Arc<Counters>,
 }
 
@@ -54,7 +60,7 @@ impl Writer {
         let trouble =
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
         configure(&conn).map_err(trouble)?;
-        let writer = Self { path, conn: Some(conn), bell, counters };
+        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters };
         let thread = thread::Builder::new().name("party-bus-write".into()).spawn(move || writer.run(queue));
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Io, "cannot start the writer's thread").with_source(error)
@@ -87,17 +93,25 @@ impl Writer {
         if group.appends.is_empty() && group.leases.is_empty() {
             return;
         }
-        let (receipts, leases) = self.transact(&group).unwrap_or_else(|failure| {
-            let error = self.give_up(failure);
-            let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
-            (receipts, group.leases.iter().map(|_| Err(error.again())).collect())
-        });
+        let ((receipts, leases), rings) = match self.transact(&group) {
+            Ok((answers, wrote)) => (answers, wrote),
+            Err(failure) => {
+                let error = self.give_up(failure);
+                let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
+                let leases = group.leases.iter().map(|_| Err(error.again())).collect();
+                // A commit that failed may be visible all the same.
+                ((receipts, leases), true)
+            }
+        };
         answer(group.appends, receipts);
         answer(group.leases, leases);
-        self.bell.ring();
+        if rings {
+            self.ringer.ring();
+        }
     }
 
-    fn transact(&mut self, group: &Group) -> Result<Answers, Failure> {
+    /// The answers, and whether anything was written.
+    fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
         let path = Arc::clone(&self.path);
         let conn = self.connection()?;
         let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
@@ -120,7 +134,7 @@ impl Writer {
         execute(conn, "COMMIT")?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
-        Ok((receipts, leases))
+        Ok(((receipts, leases), wrote))
     }
 
     fn connection(&mut self) -> Result<&Connection, Failure> {
