@@ -6,10 +6,10 @@
 use party_benches::{Driven, Goal, Measured, Pairs, Row, is_bench_run, quantile, report, scratch};
 use party_bus::{BusExt as _, SqliteBus};
 use party_core::{Offset, SessionId};
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs::{File, OpenOptions},
     io::{BufRead as _, BufReader, Write as _, stdin, stdout},
     mem::MaybeUninit,
@@ -107,6 +107,8 @@ struct Ear {
     inotify: std::os::fd::OwnedFd,
     bell: File,
     conn: Connection,
+    /// The last number of the block before.
+    seen: Cell<u64>,
 }
 
 impl Ear {
@@ -114,7 +116,7 @@ impl Ear {
         let inotify = inotify::init(CreateFlags::CLOEXEC).expect("inotify");
         let path = raw_bell(folder);
         inotify::add_watch(&inotify, &path, WatchFlags::MODIFY).expect("a watch");
-        Self { inotify, bell: File::open(path).expect("a bell"), conn: raw_store(folder) }
+        Self { inotify, bell: File::open(path).expect("a bell"), conn: raw_store(folder), seen: Cell::new(0) }
     }
 
     /// The number of the last ring.
@@ -127,8 +129,9 @@ impl Ear {
     /// The number of the last commit.
     fn read(&self) -> u64 {
         let select = self.conn.prepare_cached("SELECT number FROM said ORDER BY id DESC LIMIT 1");
-        let number = select.and_then(|mut select| select.query_row([], |row| row.get::<_, i64>(0)));
-        number.expect("a row").cast_unsigned()
+        let number =
+            select.and_then(|mut select| select.query_row([], |row| row.get::<_, i64>(0)).optional());
+        number.expect("a query").unwrap_or_default().cast_unsigned()
     }
 
     /// When each ring of a block was seen, by what tells the number of the last one.
@@ -137,9 +140,11 @@ impl Ear {
         let mut events = Reader::new(&self.inotify, &mut buffer);
         while times.len() < COMMITS {
             events.next().expect("an event");
-            let number = last();
-            times.resize(number as usize, now());
+            // An event may be left of a block whose last number was there before it.
+            let new = last().saturating_sub(self.seen.get()) as usize;
+            times.resize(new.max(times.len()), now());
         }
+        self.seen.set(self.seen.get() + times.len() as u64);
         times
     }
 }
@@ -199,9 +204,10 @@ fn write_when_told(folder: &Path) -> ExitCode {
     let open = |path| OpenOptions::new().create(true).truncate(false).write(true).open(path).expect("a file");
     let (disk, bell, conn) = (open(folder.join("raw")), open(raw_bell(folder)), raw_store(folder));
     answer("ready");
+    let mut number = 0_u64;
     for order in stdin().lock().lines() {
         let mut times = Vec::new();
-        for number in 1..=COMMITS as u64 {
+        for _ in 0..COMMITS {
             thread::sleep(PAUSE);
             match order.as_deref().expect("an order is a text") {
                 "bus" => {
@@ -215,9 +221,10 @@ fn write_when_told(folder: &Path) -> ExitCode {
                 }
                 // The disk is as busy as with a commit.
                 "ring" => disk.write_all_at(&[7; 4_096], 0).and_then(|()| disk.sync_data()).expect("a sync"),
-                _ => commit(&conn, number),
+                _ => commit(&conn, number + 1),
             }
             times.push(now());
+            number += 1;
             bell.write_all_at(&number.to_ne_bytes(), 0).expect("the bell is rung");
         }
         answer(&times.iter().map(u64::to_string).collect::<Vec<_>>().join(" "));
