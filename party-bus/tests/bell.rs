@@ -1,6 +1,6 @@
 //! What another process writes is seen at once, and soon where its ring is lost.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "tests, and their children that report")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use party_bus::{
     Bus, BusExt as _, SqliteBus, Watch,
@@ -175,16 +175,25 @@ async fn child_process_that_waits_often() {
             watch = Watch::Session { session, after: receipt.unwrap().last };
         }
         counts.push(open_files());
+        assert!(watches() <= 1);
     }
     let most = |counts: &[usize]| counts.iter().max().copied().unwrap();
     // By then each reader has had its connection.
     assert_eq!(most(&counts[500..]), most(&counts[..500]), "{counts:?}");
     bus.close().await.unwrap();
-    println!("left: {}", open_files());
+    assert_eq!(watches(), 0, "after the close");
 }
 
+#[cfg(target_os = "linux")]
 fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[cfg(target_os = "linux")]
+fn watches() -> usize {
+    let files = fs::read_dir("/proc/self/fd").unwrap();
+    let target = |file: std::io::Result<fs::DirEntry>| fs::read_link(file.unwrap().path());
+    files.filter_map(|file| target(file).ok()).filter(|target| target.ends_with("anon_inode:inotify")).count()
 }
 
 #[cfg(target_os = "linux")]
