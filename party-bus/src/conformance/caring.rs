@@ -125,6 +125,7 @@ pub async fn an_erased_item_never_comes_back(stage: &dyn Stage) -> Played {
     let copied = note(RecordClass::Decision, "copied").with_item(Arc::clone(&secret));
     copy.write([copied]).await.expect("the same item elsewhere");
     let tombstone = Arc::new(secret.erased());
+    assert_eq!(bus.items(&[secret.id]).await.expect("a tombstone"), [Arc::clone(&tombstone)]);
     let buried = note(RecordClass::Decision, "buried").with_item(Arc::clone(&tombstone));
     copy.write([buried]).await.expect("its tombstone");
     assert_eq!(bus.items(&[secret.id]).await.expect("a tombstone"), [tombstone]);

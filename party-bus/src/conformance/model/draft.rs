@@ -74,7 +74,7 @@ impl Threads {
     /// One of them, or one that is not there.
     pub(super) fn any(&self, dice: u64) -> ThreadInfo {
         let index = usize::try_from(dice % (self.0.len() as u64).max(1)).unwrap_or_default();
-        self.0.get(index).cloned().unwrap_or_else(|| self.new(ThreadKind::Private, None))
+        self.0.get(index).cloned().unwrap_or_else(|| self.unopened(ThreadKind::Private, None))
     }
 
     /// One that still takes entries, of that kind where one is asked for.
@@ -86,7 +86,7 @@ impl Threads {
         open.get(index).copied().cloned()
     }
 
-    fn new(&self, kind: ThreadKind, origin: Option<Origin>) -> ThreadInfo {
+    fn unopened(&self, kind: ThreadKind, origin: Option<Origin>) -> ThreadInfo {
         let thread = ThreadId::derive(&[b"model", &self.0.len().to_be_bytes()]);
         let head = origin.map_or(0, |origin| origin.after);
         ThreadInfo { thread, kind, state: ThreadState::Open, origin, head }
@@ -110,7 +110,7 @@ impl Threads {
             }
             (Kind::Tangent, _) if info.head > 0 || wish.odd => {
                 let (parent, anchor) = (info.thread, position(at));
-                let made = self.new(ThreadKind::Tangent, Some(Origin { parent, after: anchor }));
+                let made = self.unopened(ThreadKind::Tangent, Some(Origin { parent, after: anchor }));
                 let thread = made.thread;
                 self.0.push(made);
                 Op::Tangent { thread, parent, anchor }
@@ -140,7 +140,8 @@ impl Threads {
         let kinds = [ThreadKind::Feed, ThreadKind::Private, ThreadKind::Other("model".into())];
         let [of, at, _] = wish.dice;
         let kind = kinds.into_iter().cycle().nth(usize::try_from(at % 3).unwrap_or_default());
-        let made = if wish.odd { self.any(of) } else { self.new(kind.unwrap_or(ThreadKind::Feed), None) };
+        let made =
+            if wish.odd { self.any(of) } else { self.unopened(kind.unwrap_or(ThreadKind::Feed), None) };
         let (thread, kind) = (made.thread, made.kind.clone());
         self.0.push(made);
         Op::Open { thread, kind }
@@ -148,7 +149,7 @@ impl Threads {
 
     fn branched(&mut self, wish: &Wish, from: &ThreadInfo, after: u64) -> Op {
         let kind = if wish.odd { from.kind.clone() } else { ThreadKind::Private };
-        let made = self.new(kind.clone(), Some(Origin { parent: from.thread, after }));
+        let made = self.unopened(kind.clone(), Some(Origin { parent: from.thread, after }));
         let thread = made.thread;
         self.0.push(made);
         Op::Branch { thread, kind, from: from.thread, after }
