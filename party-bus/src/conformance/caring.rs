@@ -73,6 +73,33 @@ pub async fn what_is_not_declared_is_unsupported(stage: &dyn Stage) -> Played {
     Ok(())
 }
 
+/// A new file, for its owner's eyes, whatever is written meanwhile; never over another one.
+pub async fn a_backup_is_a_new_file_of_its_owner(stage: &dyn Stage) -> Played {
+    let admin = stage.open().await;
+    needs(|can| can.backup, "backup", &*admin)?;
+    let bus: Arc<dyn Bus> = admin.clone();
+    let session = Sample::opened(&bus).await.session;
+    let folder = std::env::temp_dir().join(format!("party-{}", SessionId::derive(&[&fresh()])));
+    std::fs::create_dir(&folder).expect("a folder");
+    let to = folder.join("copy");
+    let writing = async {
+        for number in 0..20 {
+            bus.append(input(session, &number.to_string())).await.expect("an input");
+        }
+    };
+    let (copied, ()) = futures::join!(admin.backup(&to), writing);
+    copied.expect("a new file");
+    let copy = std::fs::metadata(&to).expect("the copy");
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&copy.permissions()) & 0o777, 0o600);
+    refused(admin.backup(&to).await, ErrorKind::Invalid);
+    assert_eq!(std::fs::metadata(&to).expect("the copy").len(), copy.len());
+    let files = std::fs::read_dir(&folder).expect("the folder").count();
+    std::fs::remove_dir_all(&folder).expect("it can be removed");
+    assert_eq!(files, 1, "nothing is left beside it");
+    Ok(())
+}
+
 /// In windows, among items and in records; who said it, and when, stays.
 pub async fn an_erased_item_is_a_tombstone_wherever_it_stands(stage: &dyn Stage) -> Played {
     let admin = stage.open().await;

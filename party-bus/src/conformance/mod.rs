@@ -147,6 +147,7 @@ macro_rules! bus_conformance {
             two_handles_write_one_session_without_holes
             a_sound_store_verifies
             what_is_not_declared_is_unsupported
+            a_backup_is_a_new_file_of_its_owner
             an_erased_item_is_a_tombstone_wherever_it_stands
             an_erased_item_never_comes_back
             an_erased_body_is_replaced

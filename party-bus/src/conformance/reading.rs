@@ -1,10 +1,12 @@
 //! Cases about reading.
 
-use super::sample::{Sample, delivery, input, note, say};
-use super::stage::{Played, Stage};
+use super::{
+    sample::{Sample, delivery, input, note, say},
+    stage::{Played, Stage},
+};
 use crate::{
-    Bus, BusExt as _, Classes, Durability, ErrorKind, Layer, LeaseOp, Page, Read, SessionQuery, Side,
-    Snapshot, Watch, Window,
+    Bus, BusExt as _, Classes, Durability, ErrorKind, Layer, LeaseOp, Page, Read, Scope, SessionQuery, Side,
+    Snapshot, ThreadQuery, Watch, Window,
 };
 use futures::FutureExt as _;
 use party_core::{Author, Entry, ItemId, Offset, RecordClass, ThreadId, Timestamp, Topology};
@@ -329,7 +331,8 @@ pub async fn the_last_snapshot_replaces_the_others(stage: &dyn Stage) -> Played 
 
 /// Those who wait are woken.
 pub async fn a_closed_bus_refuses_everything(stage: &dyn Stage) -> Played {
-    let bus: Arc<dyn Bus> = stage.open().await;
+    let admin = stage.open().await;
+    let bus: Arc<dyn Bus> = admin.clone();
     let sample = Sample::opened(&bus).await;
     let mut follow = Arc::clone(&bus).follow(sample.session, sample.head);
     let (waiting, closed) = futures::join!(follow.next(), bus.close());
@@ -345,7 +348,10 @@ pub async fn a_closed_bus_refuses_everything(stage: &dyn Stage) -> Played {
         bus.lease(release).await.map(drop),
         bus.sessions(query).await.map(drop),
         bus.window(Window::last(sample.session, thread, 1)).await.map(drop),
+        bus.threads(ThreadQuery::all(sample.session)).await.map(drop),
         bus.items(&[]).await.map(drop),
+        admin.verify(Scope::Store).await.map(drop),
+        bus.close().await,
     ] {
         assert_eq!(outcome.expect_err("a refusal").kind(), ErrorKind::Closed);
     }
