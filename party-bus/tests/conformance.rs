@@ -6,8 +6,6 @@ use party_bus::{BusAdmin, MemoryBus, async_trait, bus_conformance, bus_model, co
 use std::sync::Arc;
 use tempfile::TempDir;
 
-mod untended;
-
 mod memory {
     use super::*;
 
@@ -30,7 +28,6 @@ mod memory {
 
 mod sqlite {
     use super::*;
-    use crate::untended::Untended;
     use party_bus::SqliteBus;
 
     struct InAFile(TempDir);
@@ -38,7 +35,7 @@ mod sqlite {
     #[async_trait]
     impl Stage for InAFile {
         async fn open(&self) -> Arc<dyn BusAdmin> {
-            Arc::new(Untended(SqliteBus::open(self.0.path().join("store.db")).await.unwrap()))
+            Arc::new(SqliteBus::open(self.0.path().join("store.db")).await.unwrap())
         }
     }
 
