@@ -178,7 +178,7 @@ macro_rules! bus_conformance {
     };
 }
 
-/// Makes a `#[test]` of [`agrees`](conformance::agrees) with so many cases.
+/// Makes a `#[test]` of [`agrees`](crate::conformance::agrees) with so many cases.
 #[macro_export]
 macro_rules! bus_model {
     ($make:path, $cases:expr) => {
