@@ -7,7 +7,8 @@ use super::{
     reply::{Outgoing, Trouble},
     request::{Request, RequestId, classes, parse},
 };
-use crate::{Bus, Follow};
+use crate::{Bus, Follow, Read};
+use party_core::{Offset, Record};
 use std::{collections::BTreeMap, io, mem, sync::Arc};
 use tokio::net::{UnixStream, unix::OwnedReadHalf};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -111,7 +112,7 @@ impl Connection {
                 let epoch_now = self.desk.bus.info().epoch;
                 self.out.answer(&id, Ok(Answer::Following { epoch: epoch_now })).await?;
                 let read = read(session, after, epoch).classes(classes(named));
-                self.follow(id, Follow::new(Arc::clone(&self.desk.bus), read));
+                self.follow(id, read);
                 Ok(())
             }
             Request::Unfollow { follow } => {
@@ -147,13 +148,19 @@ impl Connection {
         if is_full { Err(Trouble::limit(format!("{most} sessions are followed already"))) } else { Ok(()) }
     }
 
-    fn follow(&mut self, id: RequestId, records: Follow) {
+    fn follow(&mut self, id: RequestId, read: Read) {
         let over = self.shared.closing.child_token();
-        let (out, closing) = (Arc::clone(&self.out), self.shared.closing.clone());
-        let pass = pass_on(records, id.clone(), out, over.clone(), closing);
+        let passing = Passing {
+            bus: Arc::clone(&self.desk.bus),
+            read,
+            id: id.clone(),
+            out: Arc::clone(&self.out),
+            over: over.clone(),
+            closing: self.shared.closing.clone(),
+        };
         let task = AbortOnDropHandle::new(tokio::spawn(async {
             // Where the client is gone, its requests end, too.
-            let _ = pass.await;
+            let _ = passing.run().await;
         }));
         self.follows.insert(id, Following { over, task });
     }
@@ -176,25 +183,59 @@ async fn fill(reader: &OwnedReadHalf, lines: &mut Lines) -> io::Result<bool> {
     }
 }
 
-/// Tells the client each record, and at the end why no more come.
-async fn pass_on(
-    mut records: Follow,
+/// Passes the records of a session on to a client that follows it.
+struct Passing {
+    bus: Arc<dyn Bus>,
+    /// What is behind the last record that the client has.
+    read: Read,
     id: RequestId,
     out: Arc<Outgoing>,
     over: CancellationToken,
     closing: CancellationToken,
-) -> io::Result<()> {
-    let why = loop {
-        let next = tokio::select! {
-            biased;
-            () = over.cancelled() => break if closing.is_cancelled() { Trouble::closing() } else { Trouble::unfollowed() },
-            next = records.next() => next,
+}
+
+impl Passing {
+    /// Tells each record, and at the end why no more come.
+    async fn run(mut self) -> io::Result<()> {
+        let mut records = Follow::new(Arc::clone(&self.bus), self.read.clone());
+        let why = loop {
+            let next = tokio::select! {
+                biased;
+                () = self.over.cancelled() => break self.asked_to_end().await?,
+                next = records.next() => next,
+            };
+            match next {
+                Ok(record) => self.tell(&record).await?,
+                Err(error) => break error.into(),
+            }
         };
-        match next {
-            Ok(record) => out.record(&id, &record).await?,
-            Err(error) => break error.into(),
+        self.over.cancel();
+        self.out.ended(&self.id, &why).await
+    }
+
+    async fn tell(&mut self, record: &Record) -> io::Result<()> {
+        self.out.record(&self.id, record).await?;
+        self.read.after = record.offset;
+        Ok(())
+    }
+
+    /// A host that closes the front at the end of a session has seen the last record; so shall the client.
+    async fn asked_to_end(&mut self) -> io::Result<Trouble> {
+        if !self.closing.is_cancelled() {
+            return Ok(Trouble::unfollowed());
         }
-    };
-    over.cancel();
-    out.ended(&id, &why).await
+        loop {
+            let page = match self.bus.read(self.read.clone()).await {
+                Ok(page) => page,
+                Err(error) => return Ok(error.into()),
+            };
+            for record in &page.entries {
+                self.tell(record).await?;
+            }
+            if !page.more {
+                return Ok(Trouble::closing());
+            }
+            self.read.after = Offset(page.scanned_to);
+        }
+    }
 }

@@ -55,6 +55,7 @@
 //! * A followed session gives its records in order, without gap or duplicate. After an end for any reason
 //!   it can be followed again behind the last offset seen; with the `epoch` of the first answer a store
 //!   that lost records in between says so (`rewound`).
+//! * A front that closes gives what is on the log by then, and an end of kind `closed`.
 //! * The end of the client's input ends the connection, and what it follows.
 //!
 //! # What may be written
@@ -136,9 +137,12 @@ impl Front {
         &self.path
     }
 
-    /// Removes the file, ends what clients follow and tells them so, lets them go, and returns once
-    /// nothing of it runs any more. A request that is being carried out is finished. Who does not read is
-    /// let go after a second. Cancel-safe: dropped, it does the rest as a drop does.
+    /// Removes the file, gives those who follow what is on the log by now, tells them that it ends, lets
+    /// all clients go, and returns once nothing of it runs any more. A request that is being carried out is
+    /// finished. Who is not done within a second, such as for not reading, is let go as well.
+    ///
+    /// The bus stays open; it is to be closed after this. Cancel-safe: dropped, it does the rest as a drop
+    /// does.
     pub async fn close(self) {
         let Self { place, closing, accepting, .. } = self;
         drop(place);
