@@ -49,7 +49,8 @@ fn the_readme_s_lines_list_post_and_follow() {
     let council = Council::start();
     let session = council.place.sessions().remove(0);
     let shell = |line: &str| {
-        let script = format!("socat() {{ \"$SOCAT\" \"$@\"; }}\n{}", line.replace("SESSION", &session));
+        let script =
+            format!("socat() {{ command \"$SOCAT\" \"$@\"; }}\n{}", line.replace("SESSION", &session));
         let mut command = Command::new("sh");
         command.args(["-c", &script]).env("SOCAT", socat_binary());
         spawn(command.current_dir(council.place.path(".")))

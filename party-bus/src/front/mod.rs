@@ -55,7 +55,8 @@
 //! * A followed session gives its records in order, without gap or duplicate. After an end for any reason
 //!   it can be followed again behind the last offset seen; with the `epoch` of the first answer a store
 //!   that lost records in between says so (`rewound`).
-//! * A front that closes gives what is on the log by then, and an end of kind `closed`.
+//! * A front that closes gives what is on the log by then, and an end of kind `closed`. One that dies, or
+//!   has no more patience, may cut its last line short; without its end a line was not said.
 //! * The end of the client's input ends the connection, and what it follows.
 //!
 //! # What may be written

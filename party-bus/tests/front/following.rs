@@ -145,13 +145,14 @@ async fn a_front_that_closes_tells_its_clients_lets_them_go_and_leaves_the_bus()
     let mut idle = stage.client().await;
     idle.ask(json!({ "id": 1, "type": "ping" })).await;
     grow(&stage, 300).await;
-    stage.front.take().unwrap().close().await;
-    for mut client in clients {
+    let heard = clients.map(|mut client| async move {
         assert_eq!(client.offsets_to(301).await, (2..=301).collect::<Vec<_>>());
         let ended = client.hear().await;
         assert_eq!((&ended["follow"], &ended["ended"]["kind"]), (&json!("f"), &json!("closed")));
         assert_eq!(client.next().await, None);
-    }
+    });
+    // They read while it closes: who does not is let go.
+    tokio::join!(stage.front.take().unwrap().close(), futures::future::join_all(heard));
     assert_eq!(idle.next().await, None);
     grow(&stage, 1).await;
 }
