@@ -71,7 +71,7 @@ pub struct Follow<B: Bus + ?Sized = dyn Bus> {
 }
 
 impl<B: Bus + ?Sized> Follow<B> {
-    fn new(bus: Arc<B>, read: Read) -> Self {
+    pub(crate) fn new(bus: Arc<B>, read: Read) -> Self {
         Self { bus, read, caught_up: false, ready: VecDeque::new(), page: None, failed: false }
     }
 

@@ -27,6 +27,8 @@ mod encoded;
 mod error;
 mod ext;
 mod faulty;
+#[cfg(feature = "front")]
+pub mod front;
 mod lease;
 mod memory;
 mod process;

@@ -59,6 +59,12 @@ impl Classes {
     }
 }
 
+impl FromIterator<RecordClass> for Classes {
+    fn from_iter<I: IntoIterator<Item = RecordClass>>(classes: I) -> Self {
+        Self(classes.into_iter().fold(0, |set, class| set | 1 << class as u8))
+    }
+}
+
 /// Asks for records of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
