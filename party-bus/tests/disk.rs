@@ -10,7 +10,7 @@ use party_core::{
     Author, BatchId, Delivered, How, Item, ItemId, NewRecord, Op, RecordClass, ThreadId, Timestamp,
 };
 use rusqlite::Connection;
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, task::Poll};
 
 /// As version 7 of UUIDs has it: ids made one after the other lie beside each other.
 fn name(number: u64) -> [u8; 16] {
@@ -54,8 +54,16 @@ async fn take(sessions: usize, threads: usize, size: impl Fn(u64) -> usize) -> T
             sample.head = sample.head.plus(1);
             made += 1;
         }
-        for receipt in futures::future::join_all(group.into_iter().map(|batch| bus.append(batch))).await {
-            receipt.unwrap();
+        let mut appends: Vec<_> = group.into_iter().map(|batch| bus.append(batch)).collect();
+        for append in &mut appends {
+            // Each is queued when it is asked first: in this order, and all before the first answer.
+            if let Poll::Ready(receipt) = futures::poll!(append) {
+                receipt.unwrap();
+                panic!("an append that waits for nobody");
+            }
+        }
+        for append in appends {
+            append.await.unwrap();
         }
     }
     let log = fs::metadata(folder.path().join("store.db-wal")).unwrap().len();
