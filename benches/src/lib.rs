@@ -2,7 +2,8 @@
 //! count that has no noise.
 //!
 //! A bench binary measures, hands its [`Row`]s to [`report`], and exits with what that gives. The
-//! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`.
+//! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`, and drawn in
+//! `target/ratios.svg`, whose kept copy is `docs/ratios.svg`.
 
 mod bare;
 mod claude;
@@ -21,7 +22,7 @@ pub use claude::{PythonSdk, large_lines, recordings, rss_peak};
 pub use client::Client;
 pub use desk::Desk;
 pub use forum::Forum;
-pub use pairs::{Measured, Pairs, median};
+pub use pairs::{Measured, Pairs, median, quantile};
 pub use party::{PERSONAS, council, step_batches, turns};
 pub use peer::Peer;
 pub use report::{Goal, Row, is_bench_run, report, scratch};
