@@ -54,15 +54,15 @@ async fn take(sessions: usize, threads: usize, size: impl Fn(u64) -> usize) -> T
             sample.head = sample.head.plus(1);
             made += 1;
         }
-        let mut appends: Vec<_> = group.into_iter().map(|batch| bus.append(batch)).collect();
-        for append in &mut appends {
-            // Each is queued when it is asked first: in this order, and all before the first answer.
-            if let Poll::Ready(receipt) = futures::poll!(append) {
-                receipt.unwrap();
-                panic!("an append that waits for nobody");
+        let mut waiting = Vec::new();
+        for mut append in group.into_iter().map(|batch| bus.append(batch)) {
+            // Each is queued when it is asked first, so in this order.
+            match futures::poll!(&mut append) {
+                Poll::Ready(receipt) => drop(receipt.unwrap()),
+                Poll::Pending => waiting.push(append),
             }
         }
-        for append in appends {
+        for append in waiting {
             append.await.unwrap();
         }
     }
