@@ -4,7 +4,7 @@ mod state;
 
 use crate::{
     Batch, Bus, BusInfo, Capabilities, Changed, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
+    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal, tail::Tail,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use state::State;
@@ -24,8 +24,9 @@ pub struct MemoryBus {
     born: Instant,
     /// `None` once the bus is closed.
     state: Mutex<Option<State>>,
-    /// Rung after each change.
+    /// Rung after each change, for those who wait for any session.
     bell: watch::Sender<()>,
+    tail: Tail,
 }
 
 impl MemoryBus {
@@ -50,6 +51,7 @@ impl MemoryBus {
             born: Instant::now(),
             state: Mutex::new(Some(State::default())),
             bell: watch::Sender::new(()),
+            tail: Tail::new(),
         }
     }
 
@@ -88,7 +90,15 @@ impl Bus for MemoryBus {
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
         let encoded = batch.encode()?;
-        let receipt = self.with(|state| state.append(batch, &encoded))?;
+        let session = batch.session;
+        let (receipt, written) = self.with(|state| {
+            let receipt = state.append(batch, &encoded)?;
+            let is_told = !receipt.repeated && self.tail.is_followed(session);
+            Ok((receipt, is_told.then(|| state.written(session, &receipt))))
+        })?;
+        if let Some(written) = written {
+            self.tail.publish(session, receipt.last, written);
+        }
         self.bell.send_replace(());
         Ok(receipt)
     }
@@ -97,23 +107,24 @@ impl Bus for MemoryBus {
         if let Some(epoch) = read.epoch.filter(|epoch| *epoch != self.info.epoch) {
             return Err(refusal::other_epoch(read.session, epoch, self.info.epoch));
         }
-        self.with(|state| state.read(&read))
+        match self.tail.read(&read) {
+            Some(page) => Ok(page),
+            None => self.with(|state| state.read(&read)),
+        }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
+        let since = match watch {
+            Watch::Session { session, after } => {
+                let look = || async { self.with(|state| Ok(state.head(session))) };
+                let head = self.tail.changed(session, after, look).await?;
+                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            }
+            Watch::Any { since } => since,
+        };
         let mut bell = self.bell.subscribe();
         loop {
-            let changed = self.with(|state| {
-                Ok(match watch {
-                    Watch::Session { session, after } => {
-                        let head = state.head(session);
-                        // A reader ahead of the head is told at once, and learns from `read` what that means.
-                        let sessions = if head == after { Vec::new() } else { vec![(session, head)] };
-                        Changed { sessions, mark: 0 }
-                    }
-                    Watch::Any { since } => state.changed(since),
-                })
-            })?;
+            let changed = self.with(|state| Ok(state.changed(since)))?;
             if !changed.sessions.is_empty() {
                 return Ok(changed);
             }
@@ -145,6 +156,7 @@ impl Bus for MemoryBus {
 
     async fn close(&self) -> Result<()> {
         self.lock().take().ok_or_else(refusal::closed)?;
+        self.tail.close();
         self.bell.send_replace(());
         Ok(())
     }

@@ -2,11 +2,12 @@
 
 use crate::{
     Batch, Changed, Encoded, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, process, refusal,
+    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, copy::items_of, process, refusal,
+    tail::Fresh,
 };
 use party_core::{
-    Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Op, Outlined, Record, SessionId,
-    ThreadId, Topology,
+    Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Outlined, Record, SessionId, ThreadId,
+    Topology,
 };
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
@@ -69,6 +70,14 @@ impl State {
         session.partial = batch.partial;
         session.changed = self.mark;
         Ok(receipt)
+    }
+
+    /// What a batch has written.
+    pub(super) fn written(&self, session: SessionId, receipt: &Receipt) -> Vec<Fresh> {
+        let records = self.sessions.get(&session).map_or(&[][..], |session| &session.records);
+        let count = (receipt.last.0 - receipt.first.0 + 1) as usize;
+        let written = records.iter().skip(receipt.first.0 as usize - 1).take(count);
+        written.map(|stored| (Arc::clone(&stored.record), stored.bytes)).collect()
     }
 
     /// The receipt of the same batch, where it was written before.
@@ -275,15 +284,6 @@ impl Session {
 fn thread_info(thread: ThreadId, outlined: &Outlined) -> ThreadInfo {
     let Outlined { kind, head, state, origin, .. } = outlined;
     ThreadInfo { thread, kind: kind.clone(), state: *state, origin: *origin, head: *head }
-}
-
-/// The items that an op refers to.
-fn items_of(op: &Op) -> &[ItemId] {
-    match op {
-        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
-        Op::Resolve { items, .. } => items,
-        _ => &[],
-    }
 }
 
 fn paged<T>(found: Vec<T>, skip: u64, limit: u32) -> Page<T> {
