@@ -40,6 +40,7 @@ mod refusal;
 mod sqlite;
 mod tail;
 mod traced;
+mod verify;
 
 pub use admin::{BusAdmin, Erase, Erased, Found, PRUNED, Problem, Prune, Pruned, Report, Scope, Search};
 pub use async_trait::async_trait;
@@ -60,6 +61,7 @@ pub use query::{
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
 pub use traced::TracedBus;
+pub use verify::{verify, verify_session};
 
 use party_core::{Entry, Item, ItemId, Record};
 use std::{fmt::Debug, sync::Arc};

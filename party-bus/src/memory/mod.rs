@@ -1,15 +1,18 @@
 //! A store in memory: the reference that other backends are measured against.
 
+mod care;
 mod state;
 
 use crate::{
-    Batch, Bus, BusInfo, Capabilities, Changed, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal, tail::Tail,
+    Batch, Bus, BusAdmin, BusInfo, Capabilities, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune,
+    Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
+    Watch, Window, async_trait, refusal, tail::Tail, verify,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use state::State;
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -43,9 +46,9 @@ impl MemoryBus {
                     durable: false,
                     cross_process: false,
                     backup: false,
-                    prune: false,
-                    erase: false,
-                    search: false,
+                    prune: true,
+                    erase: true,
+                    search: true,
                 },
             },
             born: Instant::now(),
@@ -53,6 +56,13 @@ impl MemoryBus {
             bell: watch::Sender::new(()),
             tail: Tail::new(),
         }
+    }
+
+    /// Another store that holds the same and goes its own way.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn copy(&self) -> Self {
+        let (state, bell) = (Mutex::new(self.lock().clone()), watch::Sender::new(()));
+        Self { info: self.info.clone(), born: self.born, state, bell }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
@@ -91,14 +101,14 @@ impl Bus for MemoryBus {
     async fn append(&self, batch: Batch) -> Result<Receipt> {
         let encoded = batch.encode()?;
         let session = batch.session;
-        let (receipt, written) = self.with(|state| {
-            let receipt = state.append(batch, &encoded)?;
-            let is_told = !receipt.repeated && self.tail.is_followed(session);
-            Ok((receipt, is_told.then(|| state.written(session, &receipt))))
+        let receipt = self.with(|state| {
+            let receipt = state.append(batch, encoded.hash)?;
+            if !receipt.repeated && self.tail.is_followed(session) {
+                // Under the lock: an erasure that comes next must find it here.
+                self.tail.publish(session, receipt.last, state.written(session, &receipt));
+            }
+            Ok(receipt)
         })?;
-        if let Some(written) = written {
-            self.tail.publish(session, receipt.last, written);
-        }
         self.bell.send_replace(());
         Ok(receipt)
     }
@@ -159,5 +169,40 @@ impl Bus for MemoryBus {
         self.tail.close();
         self.bell.send_replace(());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl BusAdmin for MemoryBus {
+    async fn verify(&self, scope: Scope) -> Result<Report> {
+        verify(self, scope).await
+    }
+
+    async fn backup(&self, _to: &Path) -> Result<()> {
+        Err(refusal::unsupported("a store in memory has no files, so it makes no backup"))
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned> {
+        let now = self.now();
+        let pruned = self.with(|state| {
+            let pruned = state.prune(&prune, now);
+            self.tail.forget();
+            pruned
+        })?;
+        // Who follows a session that is gone learns it from reading.
+        self.bell.send_replace(());
+        Ok(pruned)
+    }
+
+    async fn erase(&self, erase: Erase) -> Result<Erased> {
+        self.with(|state| {
+            let erased = state.erase(&erase);
+            self.tail.forget();
+            erased
+        })
+    }
+
+    async fn search(&self, search: Search) -> Result<Page<Found>> {
+        self.with(|state| state.search(&search))
     }
 }

@@ -6,7 +6,7 @@ mod sessions;
 
 use party_bus::{
     Bus, BusExt as _, Classes, CopyOptions, Error, ErrorKind, Fault, FaultyBus, Label, LeaseOp, MemoryBus,
-    Owner, SessionInfo, SessionQuery, Wake, conformance::input,
+    Owner, Read, SessionInfo, SessionQuery, Wake, conformance::input,
 };
 use party_core::{Item, Offset, SessionId};
 use proptest::prelude::*;
