@@ -130,7 +130,7 @@ proptest! {
 
     #[test]
     fn a_fork_shows_the_same_windows_up_to_its_place(
-        steps in prop::collection::vec(step(), 0..40),
+        steps in prop::collection::vec(step(1_000), 0..40),
         at in any::<prop::sample::Index>(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -62,7 +62,7 @@ impl MemoryBus {
     #[cfg(feature = "conformance")]
     pub(crate) fn copy(&self) -> Self {
         let (state, bell) = (Mutex::new(self.lock().clone()), watch::Sender::new(()));
-        Self { info: self.info.clone(), born: self.born, state, bell }
+        Self { info: self.info.clone(), born: self.born, state, bell, tail: Tail::new() }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {

@@ -29,24 +29,25 @@ pub(crate) enum Step {
     Newer(u8),
 }
 
-pub(crate) fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step(most: usize) -> impl Strategy<Value = Step> {
     let thread = 0..4_u8;
     prop_oneof![
-        2 => (any::<bool>(), text()).prop_map(|(who, text)| Step::Say(who, text)),
-        5 => (prop::collection::vec(thread.clone(), 1..3), text()).prop_map(|(to, text)| Step::Add(to, text)),
+        2 => (any::<bool>(), text(most)).prop_map(|(who, text)| Step::Say(who, text)),
+        5 => (prop::collection::vec(thread.clone(), 1..3), text(most)).prop_map(|(to, text)| Step::Add(to, text)),
         1 => thread.clone().prop_map(Step::Borrow),
         1 => thread.clone().prop_map(Step::Later),
         2 => (thread.clone(), 0..6_u64).prop_map(|(from, after)| Step::Branch(from, after)),
         2 => (thread.clone(), 1..4_u64, 1..5_u64).prop_map(|(thread, first, last)| Step::Compact(thread, first, last)),
         1 => (thread.clone(), 1..4_u64).prop_map(|(thread, anchor)| Step::Tangent(thread, anchor)),
         1 => Just(Step::Resolve),
-        2 => text().prop_map(Step::Trace),
+        2 => text(most).prop_map(Step::Trace),
         1 => thread.prop_map(Step::Newer),
     ]
 }
 
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![any::<String>(), Just("x".repeat(400_000)), "[a-z \\n\\\\\"]{1,20}"]
+/// Some as long as `most`, so that a copy takes several batches.
+fn text(most: usize) -> impl Strategy<Value = String> {
+    prop_oneof![4 => any::<String>(), 1 => Just("x".repeat(most)), 4 => "[a-z \\n\\\\\"]{1,20}"]
 }
 
 /// A session of the steps, on a store that has another one beside it.
