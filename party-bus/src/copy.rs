@@ -2,9 +2,10 @@
 
 use crate::{
     Batch, Bus, Error, ErrorKind, Label, LeaseOp, Owner, Read, Result, SessionInfo, SessionQuery, Wake,
-    encoded::json, refusal,
+    encoded::{items_of, json},
+    refusal,
 };
-use party_core::{Author, BatchId, Item, ItemId, NewRecord, Offset, Op, Record, SessionId};
+use party_core::{Author, BatchId, Item, ItemId, NewRecord, Offset, Record, SessionId};
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
@@ -254,15 +255,6 @@ fn added<'a>(record: &'a Record, stored: &Record) -> &'a [Arc<Item>] {
 
 fn is_same_item(item: &Item, stored: &Item) -> bool {
     item == stored || stored.is_erased() && item.erased() == *stored
-}
-
-/// The items that an op refers to.
-pub(crate) fn items_of(op: &Op) -> &[ItemId] {
-    match op {
-        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
-        Op::Resolve { items, .. } => items,
-        _ => &[],
-    }
 }
 
 /// About how many bytes a record makes.

@@ -1,6 +1,6 @@
 //! What the owner of a store calls.
 
-use crate::{BusAdmin, Erase, Erased, Page, Read, Result, async_trait, copy::items_of, encoded, refusal};
+use crate::{BusAdmin, Erase, Erased, Page, Read, Result, async_trait, encoded, encoded::items_of, refusal};
 use party_core::{
     AttemptEnded, Event, ItemId, Offset, PermissionAsked, Record, RecordClass, SessionId, ToolAnswered,
     ToolCalled, ToolRan, TurnEnded, TurnId,

@@ -2,7 +2,7 @@
 
 use crate::{
     Batch, Changed, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
-    Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, copy::items_of, encoded, process, refusal,
+    Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, encoded, encoded::items_of, process, refusal,
     tail::Fresh,
 };
 use party_core::{

@@ -1,7 +1,11 @@
 //! Writing.
 
 use super::{End, FORMAT, Header, Line, VERSION, hex, trouble};
-use crate::{Bus, Read, Result, SessionQuery, copy::items_of, encoded::json, refusal};
+use crate::{
+    Bus, Read, Result, SessionQuery,
+    encoded::{items_of, json},
+    refusal,
+};
 use party_core::{ItemId, Offset, Record, SessionId};
 use sha2::{Digest as _, Sha256};
 use std::{collections::HashSet, sync::Arc};

@@ -1,7 +1,7 @@
 //! Wakes those who wait for records: at once for this process's, soon for another's.
 
 use super::connect::connect;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, tail::Tail};
 use rusqlite::Connection;
 use std::{
     path::Path,
@@ -17,6 +17,8 @@ const SWEEP: Duration = Duration::from_millis(25);
 #[derive(Debug)]
 pub(super) struct Bell {
     rung: watch::Sender<()>,
+    /// What those have who follow sessions.
+    pub(super) tail: Tail,
     state: Mutex<State>,
     /// Wakes the sweeper.
     stirred: Condvar,
@@ -31,7 +33,7 @@ struct State {
 impl Bell {
     pub(super) fn new() -> Arc<Self> {
         let rung = watch::Sender::new(());
-        Arc::new(Self { rung, state: Mutex::default(), stirred: Condvar::new() })
+        Arc::new(Self { rung, tail: Tail::new(), state: Mutex::default(), stirred: Condvar::new() })
     }
 
     /// Says that something may have changed.
@@ -41,8 +43,12 @@ impl Bell {
 
     /// Hears every ring from now on; while it lives the file is watched for other processes.
     pub(super) fn listen(&self) -> Listener<'_> {
-        self.state().waiting += 1;
-        self.stirred.notify_one();
+        let mut state = self.state();
+        state.waiting += 1;
+        if state.waiting == 1 {
+            self.stirred.notify_one();
+        }
+        drop(state);
         Listener { bell: self, rung: self.rung.subscribe() }
     }
 
@@ -50,6 +56,7 @@ impl Bell {
     pub(super) fn close(&self) {
         self.state().closed = true;
         self.stirred.notify_one();
+        self.tail.close();
         self.ring();
     }
 
@@ -77,6 +84,7 @@ impl Bell {
                 let version = data_version(&mut conn, &path).ok();
                 if version.is_none() || version != seen {
                     seen = version;
+                    bell.tail.doubt();
                     bell.ring();
                 }
             }

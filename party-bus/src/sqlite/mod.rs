@@ -2,13 +2,20 @@
 
 mod append;
 mod bell;
+mod checkpoint;
+mod code;
 mod connect;
 mod failure;
+mod item;
 mod lease;
+mod list;
 mod open;
 mod read;
 mod readers;
 mod row;
+mod thread;
+mod topology;
+mod window;
 mod writer;
 
 use crate::{
@@ -130,19 +137,27 @@ impl Bus for SqliteBus {
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
-        self.readers.read(move |conn| read::records(conn, &read)).await
+        let is_of_now = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
+        match self.bell.tail.read(&read).filter(|_| is_of_now) {
+            Some(page) => Ok(page),
+            None => self.readers.read(move |conn| read::records(conn, &read)).await,
+        }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
-        let Watch::Session { session, after } = watch else {
-            return Err(Error::new(ErrorKind::Unsupported, "not yet"));
-        };
         let mut bell = self.bell.listen();
-        loop {
-            let head = self.readers.read(move |conn| read::head(conn, session)).await?;
-            // A reader ahead of the head is told at once, and learns from `read` what that means.
-            if head != after {
+        let since = match watch {
+            Watch::Session { session, after } => {
+                let look = || self.readers.read(move |conn| read::head(conn, session));
+                let head = self.bell.tail.changed(session, after, look).await?;
                 return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            }
+            Watch::Any { since } => since,
+        };
+        loop {
+            let changed = self.readers.read(move |conn| read::changed(conn, since)).await?;
+            if !changed.sessions.is_empty() {
+                return Ok(changed);
             }
             bell.heard().await;
         }
@@ -153,15 +168,15 @@ impl Bus for SqliteBus {
     }
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
-        self.readers.read(move |conn| read::sessions(conn, &query)).await
+        self.readers.read(move |conn| list::sessions(conn, &query)).await
     }
 
-    async fn threads(&self, _query: ThreadQuery) -> Result<Page<ThreadInfo>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.readers.read(move |conn| list::threads(conn, &query)).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {
-        self.readers.read(move |conn| read::window(conn, &window)).await
+        self.readers.read(move |conn| window::window(conn, &window)).await
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> {

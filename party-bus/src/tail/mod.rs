@@ -17,7 +17,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -39,6 +39,7 @@ pub(crate) struct Tail {
     born: Instant,
     /// When idle lines were dropped last, in milliseconds since `born`.
     swept: AtomicU64,
+    closed: AtomicBool,
 }
 
 impl Tail {
@@ -48,6 +49,7 @@ impl Tail {
             bytes: Arc::default(),
             born: Instant::now(),
             swept: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
         }
     }
 
@@ -81,6 +83,7 @@ impl Tail {
 
     /// Wakes all who wait; each asks the store, which refuses.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
         self.forget();
         self.read_lines().values().for_each(|line| line.ring());
     }
@@ -89,7 +92,7 @@ impl Tail {
     /// no more: only the store knows.
     pub(crate) fn read(&self, read: &Read) -> Option<Page<Arc<Record>>> {
         let line = self.read_lines().get(&read.session).cloned()?;
-        line.read(read)
+        if self.closed.load(Ordering::SeqCst) { None } else { line.read(read) }
     }
 
     /// Waits until `session` does not end at `after`, and says where it ends. `look` asks the store.
