@@ -1,8 +1,10 @@
 //! Following, and looking around: comforts over every bus.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use futures::{FutureExt as _, StreamExt as _};
 use party_bus::{
-    Bus, BusExt as _, ErrorKind, LeaseOp, MemoryBus, Owner, Window,
+    Bus, BusExt as _, Classes, ErrorKind, LeaseOp, MemoryBus, Owner, SqliteBus, Window,
     conformance::{Sample, input, note},
 };
 use party_core::{Author, How, Item, ItemId, Offset, Op, RecordClass, ThreadId, ThreadKind, Timestamp};
@@ -54,6 +56,29 @@ async fn a_thousand_followers_each_see_every_record_once_in_order() {
     }
     for task in tasks {
         task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_memory_never_hides_what_another_process_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let here: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
+    let there: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
+    let session = Sample::opened(&here).await.session;
+    let mut follower = Arc::clone(&here).follow(session, Offset(1));
+    for round in 1..=100 {
+        assert!(follower.next().now_or_never().is_none());
+        here.append(input(session, "here")).await.unwrap();
+        let other = if round % 3 == 0 { &here } else { &there };
+        other.append(input(session, "there")).await.unwrap();
+        // One has come to memory, and maybe the other has not: who reads now finds both.
+        let records = here.read_to_end(session, Offset(2 * round - 1), Classes::ALL).await.unwrap();
+        let offsets: Vec<u64> = records.iter().map(|record| record.offset.0).collect();
+        assert_eq!(offsets, [2 * round, 2 * round + 1]);
+        for record in records {
+            assert_eq!(follower.next().await.unwrap(), record);
+        }
     }
 }
 

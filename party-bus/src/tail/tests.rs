@@ -10,7 +10,7 @@ fn session() -> SessionId {
 
 /// Records `first..=last` of 100 bytes each; every third is trace.
 fn fresh(first: u64, last: u64) -> Vec<Fresh> {
-    let class = |offset: u64| if offset % 3 == 0 { RecordClass::Trace } else { RecordClass::Report };
+    let class = |offset: u64| if offset.is_multiple_of(3) { RecordClass::Trace } else { RecordClass::Report };
     let record = |offset| note(class(offset), "said").placed(session(), Offset(offset), None);
     (first..=last).map(|offset| (Arc::new(record(offset)), 100)).collect()
 }
