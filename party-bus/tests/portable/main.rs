@@ -2,17 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod edit;
 mod sessions;
 
+use edit::{resealed, with};
 use party_bus::{
     Bus, BusExt as _, Classes, CopyOptions, Error, ErrorKind, Fault, FaultyBus, Label, LeaseOp, MemoryBus,
-    Owner, Read, SessionInfo, SessionQuery, Wake, conformance::input,
+    Owner, Read, SessionInfo, SessionQuery, SqliteBus, Wake, Window, conformance::input,
 };
 use party_core::{Item, Offset, SessionId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use sessions::{Step, Written, exported, step};
-use sha2::{Digest as _, Sha256};
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc, time::Duration};
 
 fn memory() -> Arc<dyn Bus> {
@@ -51,29 +52,6 @@ fn all() -> Vec<Step> {
     steps
 }
 
-/// `file` with `change` made to one of its lines, and an end that fits.
-fn resealed(file: &[u8], line: usize, change: impl FnOnce(String) -> String) -> Vec<u8> {
-    let text = std::str::from_utf8(file).unwrap();
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    lines.pop();
-    lines[line - 1] = change(std::mem::take(&mut lines[line - 1]));
-    let mut file: Vec<u8> = lines.iter().flat_map(|line| format!("{line}\n").into_bytes()).collect();
-    let sha256: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
-    let end = json!({ "end": { "records": lines.len() - 1, "sha256": sha256 } });
-    file.extend_from_slice(format!("{end}\n").as_bytes());
-    file
-}
-
-/// The same, with a field of the line set, or of its record.
-fn with(file: &[u8], line: usize, field: &str, value: Value) -> Vec<u8> {
-    resealed(file, line, |text| {
-        let mut read: Value = serde_json::from_str(&text).unwrap();
-        let fields = if line == 1 { &mut read } else { &mut read["record"] };
-        fields[field] = value;
-        read.to_string()
-    })
-}
-
 #[tokio::test]
 async fn an_import_is_the_same_session_with_all_that_it_refers_to() {
     let written = Written::of(&all()).await;
@@ -94,6 +72,28 @@ async fn an_import_is_the_same_session_with_all_that_it_refers_to() {
     }
     assert_eq!(exported(&other, session).await, file);
     other.append(input(session, "It goes on.")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_moves_to_a_file_of_sqlite_and_is_forked_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Bus> = Arc::new(SqliteBus::open(folder.path().join("store.db")).await.unwrap());
+    let written = Written::of(&all()).await;
+    let session = written.session;
+    let file = exported(&written.bus, session).await;
+    let mut follower = Arc::clone(&store).follow(session, Offset::START);
+    assert!(futures::FutureExt::now_or_never(follower.next()).is_none());
+    import(&store, &file).await.unwrap();
+    assert_eq!(exported(&store, session).await, file);
+    let (fork, head) = (SessionId::derive(&[b"fork"]), store.head(session).await.unwrap());
+    store.fork(session, head, fork, CopyOptions::default()).await.unwrap();
+    for record in store.read_to_end(session, Offset::START, Classes::ALL).await.unwrap() {
+        assert_eq!(follower.next().await.unwrap(), record);
+    }
+    for thread in &written.threads {
+        let shown = async |session| store.window(Window::last(session, *thread, 100)).await.unwrap();
+        assert_eq!(shown(session).await, shown(fork).await);
+    }
 }
 
 #[tokio::test]
