@@ -24,7 +24,7 @@ pub use client::Client;
 pub use crowd::{Crowd, Strides, rss};
 pub use desk::Desk;
 pub use forum::Forum;
-pub use pairs::{Measured, Pairs, median};
+pub use pairs::{Measured, Pairs, median, quantile};
 pub use party::{PERSONAS, council, step_batches, turns};
 pub use peer::Peer;
 pub use report::{Goal, Row, is_bench_run, report, scratch};
