@@ -32,7 +32,8 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) enum Job {
     Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
     Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
-    Care(Care),
+    /// Whether it changes what readers were shown.
+    Care(Care, bool),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -89,10 +90,8 @@ impl Writer {
             }
             let care = group.care.take();
             self.commit(group);
-            if let Some(care) = care
-                && !care(self.connection())
-            {
-                self.conn = None;
+            if let Some((care, changes)) = care {
+                self.care(care, changes);
             }
             if let Some(conn) = &self.conn {
                 checkpoints.look(conn, queue.is_empty());
@@ -118,13 +117,38 @@ impl Writer {
                 let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
                 let leases = group.leases.iter().map(|_| Err(error.again())).collect();
                 // A commit that failed may be visible all the same.
+                self.ringer.tail().doubt();
                 ((receipts, leases), true)
             }
         };
-        answer(group.appends, receipts);
+        for ((write, reply), receipt) in group.appends.into_iter().zip(receipts) {
+            let written = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied();
+            let _ = reply.send(receipt);
+            if let Some(receipt) = written {
+                self.publish(*write, receipt);
+            }
+        }
         answer(group.leases, leases);
         if rings {
             self.ringer.ring();
+        }
+    }
+
+    fn care(&mut self, care: Care, changes: bool) {
+        if !care(self.connection()) {
+            self.conn = None;
+        }
+        if changes {
+            self.ringer.tail().forget();
+            self.ringer.ring();
+        }
+    }
+
+    /// Shows those who follow what they would else read, each by itself.
+    fn publish(&self, write: Write, receipt: Receipt) {
+        let (tail, session) = (self.ringer.tail(), write.batch.session);
+        if tail.is_followed(session) {
+            tail.publish(session, receipt.last, write.into_fresh(receipt.first));
         }
     }
 
@@ -267,7 +291,7 @@ struct Group {
     appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
     /// What comes behind them, by itself.
-    care: Option<Care>,
+    care: Option<(Care, bool)>,
     bytes: usize,
 }
 
@@ -282,7 +306,7 @@ impl Group {
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),
-            Job::Care(care) => self.care = Some(care),
+            Job::Care(care, changes) => self.care = Some((care, changes)),
             Job::Close(reply) => return Some(reply),
         }
         None
