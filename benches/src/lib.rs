@@ -2,7 +2,8 @@
 //! count that has no noise.
 //!
 //! A bench binary measures, hands its [`Row`]s to [`report`], and exits with what that gives. The
-//! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`.
+//! rows of all binaries of one `cargo bench` are merged into `target/ratios.json`, and drawn in
+//! `target/ratios.svg`, whose kept copy is `docs/ratios.svg`.
 
 mod bare;
 mod claude;

@@ -29,6 +29,8 @@ pub struct Measured {
     pub quartiles: (f64, f64),
     /// The median of the differences of each pair, in the unit that the blocks gave.
     pub difference: f64,
+    /// Their quartiles.
+    pub difference_quartiles: (f64, f64),
     /// The medians of either side, in the unit that the blocks gave.
     pub sides: (f64, f64),
     /// How far the disk's syncs moved during the run, as a ratio; 1 where no disk takes part.
@@ -73,9 +75,10 @@ impl Pairs {
         let ratios: Vec<f64> = left.iter().zip(&right).map(|(ours, theirs)| ours / theirs).collect();
         let differences: Vec<f64> = left.iter().zip(&right).map(|(ours, theirs)| ours - theirs).collect();
         Measured {
-            difference: median(&differences),
             ratio: median(&ratios),
-            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            quartiles: quartiles(&ratios),
+            difference: median(&differences),
+            difference_quartiles: quartiles(&differences),
             sides: (median(&left), median(&right)),
             disk_moved: if probes.is_empty() { 1.0 } else { quantile(&probes, 1.0) / quantile(&probes, 0.0) },
             sync_us: if probes.is_empty() { 0.0 } else { median(&probes) },
@@ -103,6 +106,10 @@ fn micros(time: Duration) -> f64 {
 /// The middle of `values`.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
+}
+
+fn quartiles(values: &[f64]) -> (f64, f64) {
+    (quantile(values, 0.25), quantile(values, 0.75))
 }
 
 fn quantile(values: &[f64], part: f64) -> f64 {

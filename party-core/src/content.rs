@@ -111,6 +111,6 @@ mod tests {
     #[test]
     fn a_known_kind_that_does_not_fit_is_an_error() {
         let error = serde_json::from_str::<ContentBlock>(r#"{"type":"text","text":7}"#).unwrap_err();
-        assert!(error.to_string().contains("a `text` block does not fit"), "{error}");
+        assert!(error.to_string().contains("a `text` content block does not fit"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 //! This crate is pure: no I/O, no clock, no randomness, no async. It holds the words that the
 //! rest of Party speaks: an immutable [`Item`] is content; a thread is an order of references to
 //! items, changed by [`Op`]s; a [`Record`] is one [`Event`] with its place in a session's log; and
-//! [`render`] turns a thread, as one reader sees it, into model messages.
+//! [`render`] turns a thread, as one reader sees it, into model messages ([`Rendering`] has options).
 //!
 //! ```
 //! use party_core::{Author, Item, ItemId, Reader, Timestamp, render};
@@ -26,8 +26,10 @@
 //! is kept as the bytes it came in, so fields of a newer writer survive a copy.
 
 mod attribution;
+mod compaction;
 mod content;
 mod document;
+mod estimate;
 mod event;
 mod id;
 mod item;
@@ -41,6 +43,7 @@ mod topology;
 mod usage;
 
 pub use attribution::{attributed, escape_tags, from_tag, unescape_tags};
+pub use compaction::{CompactionPolicy, TornPair, check_pairs};
 pub use content::ContentBlock;
 pub use document::Document;
 pub use event::{
@@ -56,7 +59,7 @@ pub use item::{Author, Item, ItemKind};
 pub use money::{ParseUsdError, Usd};
 pub use newer::Newer;
 pub use record::{NewRecord, Record, RecordClass, WIRE_VERSION, WireError};
-pub use render::{Framing, MessageRole, ModelMessage, Reader, as_one_prompt, render};
+pub use render::{Framing, MessageRole, ModelMessage, Reader, Rendering, as_one_prompt, render};
 pub use thread::{Entry, How, Op, Origin, ThreadKind, ThreadState};
 pub use time::Timestamp;
 pub use topology::{

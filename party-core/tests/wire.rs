@@ -15,6 +15,8 @@ fn samples() -> Vec<NewRecord> {
     let question = Item::message(ItemId::derive(&[b"q"]), Author::human("ann"), at, "Ship it?");
     let answer =
         Item::message(ItemId::derive(&[b"a"]), Author::agent("Mary"), at, "Yes.").answering(question.id);
+    let (branch, tangent) = (ThreadId::derive(&[b"branch"]), ThreadKind::Tangent.id_of(&["feed", "2"]));
+    let summary = Item::summary(ItemId::derive(&[b"s"]), Author::System, at, "They agreed.");
     let seat = SeatSpec {
         name: "Mary".into(),
         role: "persona".into(),
@@ -136,6 +138,29 @@ fn samples() -> Vec<NewRecord> {
         .with_op(said),
         new(Delivered { item: answer.id, by: Some(SeatId(0)), turn: Some(turn) }.into()).with_op(shared),
         new(Interrupted { turns: vec![turn] }.into()),
+        new(Branched { thread: branch }.into()).with_op(Op::Branch {
+            thread: branch,
+            kind: ThreadKind::Other("whatIf".into()),
+            from: feed,
+            after: 1,
+        }),
+        new(TangentOpened { thread: tangent }.into()).with_op(Op::Tangent {
+            thread: tangent,
+            parent: feed,
+            anchor: 2,
+        }),
+        new(TangentResolved { thread: tangent }.into())
+            .with_op(Op::Resolve { thread: tangent, items: vec![answer.id] }),
+        new(TangentAbandoned { thread: tangent }.into()).with_op(Op::Abandon { thread: tangent }),
+        new(Compacted { thread: feed }.into()).with_item(summary.clone()).with_op(Op::Compact {
+            thread: feed,
+            first: 1,
+            last: 2,
+            item: summary.id,
+        }),
+        new(Forked { from: SessionId::derive(&[b"other"]), at: Offset(12) }.into())
+            .with_item(question.erased())
+            .with_op(Op::Close { thread: branch }),
         new(Quiesced { wave: 1, round: 1, spoke: vec![SeatId(0)], absent: vec![absence], trigger: Some(1) }
             .into()),
         new(Refused { input: Offset(2), why: "the message is empty".into() }.into()),
@@ -170,7 +195,7 @@ fn this_version_writes_what_the_fixture_holds() {
 #[test]
 fn the_fixture_holds_every_kind_of_event_and_all_of_them_are_understood() {
     let kinds: BTreeSet<String> = fixture().iter().map(|record| record.kind.clone()).collect();
-    assert_eq!(kinds.len(), 23);
+    assert_eq!(kinds.len(), 29);
     for record in fixture() {
         let event = record.event().unwrap();
         assert!(!matches!(event, Event::Unknown { .. }), "{}", record.kind);
@@ -190,6 +215,55 @@ fn unknown_fields_and_events_of_a_newer_writer_survive_a_copy() {
         assert!(matches!(record.event(), Ok(Event::Unknown { kind, .. }) if kind == "teleported"));
         assert_eq!(serde_json::to_value(&record).unwrap(), line);
     }
+}
+
+#[test]
+fn unknown_authors_kinds_blocks_and_ops_survive_a_copy() {
+    let mut line: Value = serde_json::from_str(V1.lines().nth(1).unwrap()).unwrap();
+    line["author"] = json!({ "type": "committee", "members": 3 });
+    line["items"][0]["author"] = json!({ "type": "committee", "members": 3 });
+    line["items"][0]["kind"] = json!("ballot");
+    line["items"][0]["content"][0] = json!({ "type": "hologram", "depth": 2 });
+    line["items"][0]["mood"] = json!("calm");
+    let teleported = json!({ "type": "teleported", "via": [1] });
+    line["ops"] = json!([
+        { "op": "open", "thread": ThreadId::derive(&[b"a"]), "kind": "moot" },
+        { "op": "add", "threads": [ThreadId::derive(&[b"a"])], "item": line["items"][0]["id"], "how": teleported },
+        { "op": "merge", "threads": [1, 2] },
+    ]);
+    let record: Record = serde_json::from_value(line.clone()).unwrap();
+    assert!(matches!(record.ops[..], [_, _, Op::Unknown(_)]));
+    assert_eq!(serde_json::to_value(&record).unwrap(), line);
+}
+
+#[test]
+fn a_known_tag_whose_fields_do_not_fit_is_an_error_that_names_it() {
+    let misfits = [
+        ("/ops/0", json!({ "op": "add", "threads": "x" }), "a `add` change of topology does not fit"),
+        ("/ops/0", json!({ "threads": [] }), "change of topology has a `op`"),
+        ("/author", json!({ "type": "human" }), "a `human` author does not fit"),
+        ("/items/0/content/0", json!({ "type": "text" }), "a `text` content block does not fit"),
+    ];
+    for (place, misfit, told) in misfits {
+        let mut line: Value = serde_json::from_str(V1.lines().nth(1).unwrap()).unwrap();
+        line["ops"] = json!([null]);
+        *line.pointer_mut(place).unwrap() = misfit;
+        if place != "/ops/0" {
+            line["ops"] = json!([]);
+        }
+        let error = serde_json::from_value::<Record>(line).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+}
+
+#[test]
+fn an_item_erased_twice_is_the_same_and_says_nothing() {
+    let item = Item::message(ItemId::derive(&[b"i"]), Author::human("ann"), Timestamp::default(), "a secret");
+    let erased = item.erased();
+    assert!(erased.is_erased() && !item.is_erased());
+    assert_eq!(erased.erased(), erased);
+    assert!(!serde_json::to_string(&erased).unwrap().contains("secret"));
+    assert_eq!((erased.id, erased.author, erased.kind), (item.id, item.author, item.kind));
 }
 
 #[test]

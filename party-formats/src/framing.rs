@@ -1,7 +1,7 @@
 //! What an agent is told at render time, behind the conversation.
 
 use crate::{Engine, Intent, RunningTurn};
-use party_core::{Framing, Reader, SeatSpec};
+use party_core::{Framing, Reader, SeatSpec, escape_tags};
 use std::fmt::Write as _;
 
 impl Engine {
@@ -33,7 +33,7 @@ impl Engine {
         for absence in &turn.absent {
             let name = self.seat(absence.seat).map_or("somebody", |seat: &SeatSpec| &seat.name);
             let separator = if words.is_empty() { " Name as absent: " } else { ", " };
-            let _ = write!(words, "{separator}{name} ({})", absence.reason);
+            let _ = write!(words, "{separator}{} ({})", escape_tags(name), absence.reason);
         }
         if !words.is_empty() {
             words.push('.');

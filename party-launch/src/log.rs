@@ -5,7 +5,9 @@ use crate::{
     driver::Status,
     patience::{Hold, Patience},
 };
-use party_bus::{Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Read, SessionQuery, Snapshot};
+use party_bus::{
+    Batch, Bus, BusExt, Classes, ErrorKind as BusErrorKind, Label, Read, SessionQuery, Snapshot, Wake,
+};
 use party_core::{
     Author, BatchId, Command, Commanded, Item, ItemId, MessagePosted, NewRecord, Offset, SessionId, Timestamp,
 };
@@ -61,7 +63,8 @@ impl Log {
             }
             let snapshot = self.snapshot_due(&settled.engine);
             let covered = snapshot.as_ref().map_or(self.snapshot_at, |snapshot| snapshot.offset);
-            let batch = self.batch(settled.records).with_snapshot(snapshot);
+            let wake = wake(&settled.engine);
+            let batch = self.batch(settled.records).with_snapshot(snapshot).waking(wake);
             if self.write(batch).await? {
                 self.engine = settled.engine;
                 self.snapshot_at = covered;
@@ -99,7 +102,10 @@ impl Log {
     fn batch(&self, records: Vec<NewRecord>) -> Batch {
         let id = BatchId::from_uuid(Uuid::now_v7());
         let batch = Batch::driver(self.session(), id, self.engine.head(), self.fencing_token, records);
-        batch.by(self.author.clone())
+        match self.engine.head() {
+            Offset::START => batch.by(self.author.clone()).labelled(label(self.session())),
+            _ => batch.by(self.author.clone()),
+        }
     }
 
     /// `false` where the head has moved. The batch id makes a retry after a lost answer safe.
@@ -123,6 +129,16 @@ impl Log {
     }
 }
 
+/// A session whose driver dies while there is something to do is due at once.
+fn wake(engine: &Engine) -> Wake {
+    let at_rest = engine.closed().is_some() || engine.is_quiescent();
+    if at_rest { Wake::Idle } else { Wake::Now }
+}
+
+fn label(session: SessionId) -> Label {
+    Label { kind: "party".into(), key: session.to_string(), parent: None }
+}
+
 /// The state of a session: its snapshot, where this build of the engine made one, and the records
 /// behind it.
 pub(crate) async fn fold(bus: &dyn Bus, session: SessionId) -> Result<Engine> {
@@ -130,6 +146,10 @@ pub(crate) async fn fold(bus: &dyn Bus, session: SessionId) -> Result<Engine> {
     let Some(info) = page.entries.into_iter().next() else {
         return Err(Error::new(ErrorKind::NotFound, format!("there is no session {session} in the store")));
     };
+    if info.partial {
+        let context = format!("session {session} is a copy that is not complete: import or fork it again");
+        return Err(Error::new(ErrorKind::Invalid, context));
+    }
     let usable =
         info.snapshot.filter(|snapshot| snapshot.engine == ENGINE_BUILD && snapshot.offset <= info.head);
     let cached = usable.and_then(|snapshot| serde_json::from_slice::<Engine>(&snapshot.state).ok());

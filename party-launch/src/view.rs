@@ -1,7 +1,7 @@
 //! What an agent is sent: its thread, as it stood when its turn began.
 
-use party_bus::{Bus, Window};
-use party_core::{Framing, Item, ModelMessage, Offset, Reader, SessionId, ThreadId, render};
+use party_bus::{Bus, Layer, Side, Window};
+use party_core::{Entry, Framing, How, Item, ModelMessage, Offset, Reader, Rendering, SessionId, ThreadId};
 use party_harness::{Error, ErrorKind, FullView, Result, async_trait};
 use std::sync::Arc;
 
@@ -25,33 +25,39 @@ pub(crate) struct View {
 impl View {
     /// What others said behind `after`, with the framing.
     pub(crate) async fn delta(&self, after: Offset) -> Result<Vec<ModelMessage>> {
-        let Reader::Agent { name } = &self.reader else { return self.load().await };
-        let mut items = self.items(after).await?;
-        items.retain(|item| item.author.agent_name() != Some(name));
+        // What was compacted meanwhile is new to the runtime session all the same.
+        let mut items = self.items(Layer::Archive, after).await?;
+        items.retain(|item| !self.reader.is_author(&item.author));
         Ok(self.messages(&items))
     }
 
     fn messages(&self, items: &[Arc<Item>]) -> Vec<ModelMessage> {
-        let mut messages = render(items.iter().map(Arc::as_ref), &self.reader);
-        messages.extend(self.framing.clone().map(Framing::into_message));
-        messages
+        let mut rendering = Rendering::new(self.reader.clone());
+        if let Some(framing) = &self.framing {
+            rendering = rendering.with_framing(framing.clone());
+        }
+        rendering.messages(items.iter().map(Arc::as_ref))
     }
 
-    /// The newest items behind `after`, oldest first.
-    async fn items(&self, after: Offset) -> Result<Vec<Arc<Item>>> {
+    /// The newest items of `layer` behind `after`, oldest first.
+    async fn items(&self, layer: Layer, after: Offset) -> Result<Vec<Arc<Item>>> {
         let mut newest_first = Vec::new();
         let mut window = Window::last(self.session, self.thread, PAGE);
+        window.layer = layer;
         loop {
             let page = self.bus.window(window).await.map_err(unreadable)?;
-            let shown = page.entries.iter().rev().filter(|entry| entry.offset <= self.up_to);
-            let new: Vec<_> =
-                shown.take_while(|entry| entry.offset > after).map(|entry| Arc::clone(&entry.item)).collect();
-            let reached = page.entries.first().is_none_or(|entry| entry.offset <= after);
-            newest_first.extend(new);
+            // A summary is of what came before, however late it was written.
+            let wanted = |entry: &&Entry| {
+                matches!(entry.how, How::Summary { .. })
+                    || (entry.offset > after && entry.offset <= self.up_to)
+            };
+            let items = page.entries.iter().rev().filter(wanted).map(|entry| Arc::clone(&entry.item));
+            newest_first.extend(items);
+            let reached = page.entries.iter().any(|entry| entry.offset <= after);
             if !page.more || reached || newest_first.len() >= MOST {
                 break;
             }
-            window = Window::before(self.session, self.thread, page.scanned_to, PAGE);
+            window.side = Side::Before(page.scanned_to);
         }
         newest_first.reverse();
         Ok(newest_first)
@@ -61,7 +67,7 @@ impl View {
 #[async_trait]
 impl FullView for View {
     async fn load(&self) -> Result<Vec<ModelMessage>> {
-        Ok(self.messages(&self.items(Offset::START).await?))
+        Ok(self.messages(&self.items(Layer::Shown, Offset::START).await?))
     }
 }
 

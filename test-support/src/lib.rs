@@ -1,7 +1,8 @@
-//! Fakes that stand in for model providers in tests.
+//! Fakes that stand in for model providers in tests, and servers that tests and benches start.
 //!
 //! [`FakeAnthropic`] speaks the Anthropic Messages API on a free loopback port and answers from a
 //! [`Scenario`]. [`claude_env`] is the cleared environment in which the real Claude Code binary meets it.
+//! [`postgres::Cluster`] is a real PostgreSQL server of one's own.
 //!
 //! ```
 //! use test_support::{FakeAnthropic, ModelTurn, Scenario};
@@ -20,6 +21,7 @@ mod claude;
 mod gate;
 mod log;
 mod playing;
+pub mod postgres;
 mod queue;
 mod scenario;
 mod server;

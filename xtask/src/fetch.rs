@@ -1,13 +1,15 @@
-//! Fetches runtime binaries from npm into the target folder.
+//! Fetches what tests run: runtime binaries from npm into the target folder, the rest from the system.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crate::integrity::integrity;
 use crate::runtimes::{self, Runtime, platform};
+use crate::system;
 use crate::workspace::output;
 
 const ATTEMPTS: u32 = 3;
@@ -18,7 +20,7 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// The file beside a binary that names the package it came from.
 const STAMP: &str = "integrity";
 
-/// A binary that is there.
+/// A binary that is there, or a folder of them.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     variable: &'static str,
@@ -28,6 +30,10 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
+    pub(crate) fn new(variable: &'static str, binary: PathBuf, what: String, cached: bool) -> Self {
+        Self { variable, binary, what, cached }
+    }
+
     /// The variable that names the binary to tests.
     pub(crate) fn variable(&self) -> &'static str {
         self.variable
@@ -38,19 +44,27 @@ impl Fetched {
     }
 
     pub(crate) fn summary(&self) -> String {
-        let how = if self.cached { "is cached" } else { "was fetched" };
+        let how = if self.cached { "is there" } else { "was fetched" };
         format!("{} {how}: {}", self.what, self.binary.display())
     }
 }
 
-/// Makes sure that all runtimes' binaries are in the tools folder.
+/// Makes sure that all runtimes' binaries are in the tools folder, and the system has its programs.
 pub(crate) fn fetch_all(tools: &Path) -> Result<Vec<Fetched>, String> {
     std::thread::scope(|scope| {
+        let system = scope.spawn(system::provide);
         let threads = runtimes::ALL.map(|runtime| scope.spawn(|| fetch(runtime, tools)));
         // Each is waited for before any failure is told.
-        let results = threads.map(|thread| thread.join().map_err(|_| "a download panicked".to_owned()));
-        results.into_iter().map(Result::flatten).collect()
+        let results = threads.map(finish);
+        let system = finish(system);
+        let mut fetched = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        fetched.extend(system?);
+        Ok(fetched)
     })
+}
+
+fn finish<T>(thread: ScopedJoinHandle<'_, Result<T, String>>) -> Result<T, String> {
+    thread.join().map_err(|_| "a download panicked".to_owned()).flatten()
 }
 
 fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
@@ -68,7 +82,7 @@ fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
             return Err(format!("{what}: {package} holds no {}", runtime.binary));
         }
     }
-    Ok(Fetched { variable: runtime.variable, binary, what, cached })
+    Ok(Fetched::new(runtime.variable, binary, what, cached))
 }
 
 fn is_whole(folder: &Path, binary: &Path, pin: &str) -> bool {

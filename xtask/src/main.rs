@@ -7,6 +7,7 @@ mod parts;
 mod purity;
 mod runtimes;
 mod steps;
+mod system;
 mod workspace;
 
 use std::process::ExitCode;
@@ -79,7 +80,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Task, lexopt::Error> {
 fn help() -> String {
     let mut text = "\
 cargo xtask test [--only PART]...   run all checks and tests, or some parts
-cargo xtask fetch                   fetch the real runtime binaries into the target folder
+cargo xtask fetch                   fetch the real runtime binaries into the target folder, and install
+                                    PostgreSQL and socat from Debian's packages where they are missing
 cargo xtask help                    show this
 
 Parts, in the order in which they run:

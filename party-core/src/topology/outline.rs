@@ -237,7 +237,7 @@ impl Outline {
                 Change::Opened { thread, .. } => drop(self.threads.remove(thread)),
                 Change::Added { thread, .. } => self.change(*thread, |thread| thread.head -= 1),
                 Change::Ended { thread, .. } => {
-                    self.change(*thread, |thread| thread.state = ThreadState::Open)
+                    self.change(*thread, |thread| thread.state = ThreadState::Open);
                 }
                 Change::Compacted { thread, span, made, .. } => self.change(*thread, |thread| {
                     thread.compactions.remove(&(span.first, *made));

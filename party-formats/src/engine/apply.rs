@@ -85,13 +85,16 @@ impl Engine {
                 self.orphan_calls();
                 Ok(())
             }
+            Event::Forked(_) => {
+                self.forked();
+                Ok(())
+            }
             // What happens to threads is storage's business; see the record's ops.
             Event::Branched(_)
             | Event::Compacted(_)
             | Event::TangentOpened(_)
             | Event::TangentResolved(_)
             | Event::TangentAbandoned(_)
-            | Event::Forked(_)
             | Event::MessagePosted(_)
             | Event::Commanded(_)
             | Event::Traced(_)
@@ -267,6 +270,15 @@ impl Engine {
             self.running.get_mut(turn).ok_or(Impossible)?.interrupted = true;
         }
         Ok(())
+    }
+
+    /// The session goes on as a copy: what ran, runs elsewhere, and is paid there.
+    fn forked(&mut self) {
+        for (id, turn) in std::mem::take(&mut self.running) {
+            self.purse.settle(id, Some(Usd::ZERO));
+            self.wave.stays_silent(turn.seat, AbsenceReason::Cancelled, turn.message);
+        }
+        self.bound.clear();
     }
 
     fn quiesced(&mut self, event: &Quiesced) -> Applied {

@@ -286,6 +286,19 @@ impl Sim {
         self.log.iter().filter(|record| record.kind == kind).count()
     }
 
+    /// A copy of the log up to `at`, as another session.
+    pub(crate) fn fork(&self, at: u64) -> Self {
+        let session = SessionId::derive(&[b"fork"]);
+        let mut fork = Self { engine: Engine::new(session), log: Vec::new(), fresh: 10_000 };
+        for record in self.log.iter().take(usize::try_from(at).unwrap()) {
+            fork.log.push(Record { session, ..record.clone() });
+        }
+        fork.engine = fork.replay();
+        let event = Forked { from: self.engine.session(), at: Offset(at) };
+        fork.commit(vec![NewRecord::new(Timestamp::default(), &event.into())]);
+        fork
+    }
+
     pub(crate) fn replay(&self) -> Engine {
         let mut engine = Engine::new(self.engine.session());
         self.log.iter().for_each(|record| engine.apply(record));

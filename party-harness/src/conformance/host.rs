@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) fn message(text: &str) -> ModelMessage {
     let mut message = Framing::new(text).into_message();
-    message.injected = false;
+    message.injected = 0;
     message
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Answer, RequestId, Result, ToolCall, ToolPort, ToolReply, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
-use party_core::{Cost, ModelMessage, Outcome, Sent, Usage};
+use party_core::{ContentBlock, Cost, ModelMessage, Outcome, Sent, Usage};
 use serde_json::Value;
 use std::{collections::VecDeque, sync::Arc};
 use tokio::time::timeout;
@@ -251,6 +251,6 @@ fn fill(value: &mut Value, filled: &dyn Fn(&str) -> String) {
 
 /// The oldest thing that was said to the agent.
 fn oldest(messages: &[ModelMessage]) -> String {
-    let said = messages.iter().find(|message| !message.injected);
-    said.and_then(|message| message.content.first()?.as_text()).unwrap_or_default().to_owned()
+    let said = messages.iter().find_map(|message| message.spoken().first());
+    said.and_then(ContentBlock::as_text).unwrap_or_default().to_owned()
 }

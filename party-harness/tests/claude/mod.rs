@@ -41,7 +41,7 @@ impl FullView for Whole {
 
 fn message(text: &str) -> ModelMessage {
     let mut message = Framing::new(text).into_message();
-    message.injected = false;
+    message.injected = 0;
     message.content = vec![ContentBlock::text(text)];
     message
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use party_core::{
     Author, Failure, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
-    TurnEnded, TurnId,
+    TurnEnded, TurnId, escape_tags,
 };
 use party_formats::{Effect, Engine, RunningTurn, engine_tool};
 use party_harness::{
@@ -286,7 +286,8 @@ fn framing(engine: &Engine, turn: &RunningTurn) -> Option<Framing> {
     Some(Framing::new(format!("{instruction}\n\nYou began this turn before, and were interrupted.{calls}")))
 }
 
-/// A line for each call of an earlier attempt that was answered.
+/// A line for each call of an earlier attempt that was answered. Answers come from anywhere, so their
+/// tags are escaped.
 fn answered_calls(turn: &RunningTurn) -> String {
     let mut text = String::new();
     for call in turn.calls.iter().filter(|call| call.attempt < turn.attempt) {
@@ -297,5 +298,5 @@ fn answered_calls(turn: &RunningTurn) -> String {
             ));
         }
     }
-    text
+    escape_tags(&text)
 }

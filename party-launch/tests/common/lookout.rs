@@ -2,10 +2,10 @@
 
 use party_launch::{
     bus::{
-        Batch, Bus, BusInfo, Lease, LeaseOp, MemoryBus, Page, Read, Receipt, Result, SessionInfo,
-        SessionQuery, Watch, Window, async_trait,
+        Batch, Bus, BusInfo, Changed, Lease, LeaseOp, MemoryBus, Page, Read, Receipt, Result, SessionInfo,
+        SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait,
     },
-    core::{Entry, Item, ItemId, Offset, Record},
+    core::{Entry, Item, ItemId, Record},
 };
 use std::sync::{
     Arc,
@@ -35,7 +35,7 @@ impl Bus for Lookout {
         self.inner.read(read).await
     }
 
-    async fn changed(&self, watch: Watch) -> Result<Offset> {
+    async fn changed(&self, watch: Watch) -> Result<Changed> {
         for _ in 0..self.polls {
             tokio::task::yield_now().await;
         }
@@ -44,7 +44,7 @@ impl Bus for Lookout {
             1 => panic!("whoever listens hears nothing else"),
             left => {
                 self.nothing.store(left - 1, Ordering::Relaxed);
-                Ok(watch.after)
+                Ok(Changed { sessions: Vec::new(), mark: 0 })
             }
         }
     }
@@ -55,6 +55,10 @@ impl Bus for Lookout {
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
         self.inner.sessions(query).await
+    }
+
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.inner.threads(query).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

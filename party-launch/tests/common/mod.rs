@@ -127,6 +127,8 @@ impl Teller {
             Event::PermissionAnswered(event) => format!("{} {:?}", event.request, event.answer),
             Event::PermissionWithdrawn(event) => event.request,
             Event::Interrupted(_) | Event::Commanded(_) | Event::Refused(_) => String::new(),
+            Event::Branched(_) | Event::Compacted(_) | Event::Forked(_) => String::new(),
+            Event::TangentOpened(_) | Event::TangentResolved(_) | Event::TangentAbandoned(_) => String::new(),
             Event::LeaseTaken(_) | Event::AttemptEnded(_) | Event::RuntimeBound(_) => return None,
             Event::Traced(_) | Event::Unknown { .. } => return None,
         };
@@ -144,6 +146,8 @@ impl Teller {
                 let threads: Vec<&String> = threads.iter().map(|thread| &self.threads[thread]).collect();
                 format!("{:?} -> {threads:?}", self.items[item])
             }
+            // No engine makes others yet.
+            op => format!("{op:?}"),
         });
         ops.collect::<Vec<_>>().join("; ")
     }

@@ -99,7 +99,7 @@ fn answered_once(records: &[Arc<Record>]) {
 async fn feed(bus: &dyn Bus, session: SessionId) -> Vec<String> {
     let records = folded(bus, session).await;
     let Event::SessionOpened(opened) = records[0].event().unwrap() else { panic!("no genesis") };
-    let page = bus.window(Window::last(opened.feed, 100)).await.unwrap();
+    let page = bus.window(Window::last(session, opened.feed, 100)).await.unwrap();
     page.entries.iter().map(|entry| entry.item.text()).collect()
 }
 

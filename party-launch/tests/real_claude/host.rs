@@ -8,10 +8,10 @@ use crate::{
 use party_launch::{
     Party, PartyBuilder, Seat,
     bus::{
-        Batch, Bus, BusInfo, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
-        SqliteBus, Watch, Window, async_trait,
+        Batch, Bus, BusInfo, Changed, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
+        SqliteBus, ThreadInfo, ThreadQuery, Watch, Window, async_trait,
     },
-    core::{Entry, Item, ItemId, Offset, Record, SessionId},
+    core::{Entry, Item, ItemId, Record, SessionId},
 };
 use std::{
     collections::BTreeMap,
@@ -140,7 +140,7 @@ impl Bus for Parking {
         self.inner.read(read).await
     }
 
-    async fn changed(&self, watch: Watch) -> Result<Offset> {
+    async fn changed(&self, watch: Watch) -> Result<Changed> {
         self.inner.changed(watch).await
     }
 
@@ -150,6 +150,10 @@ impl Bus for Parking {
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
         self.inner.sessions(query).await
+    }
+
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.inner.threads(query).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

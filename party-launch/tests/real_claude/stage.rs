@@ -179,7 +179,7 @@ pub(crate) async fn turns_ended(bus: &dyn Bus, session: SessionId) -> usize {
 pub(crate) async fn feed(bus: &dyn Bus, session: SessionId) -> Vec<String> {
     let events = events(bus, session).await;
     let Some(Event::SessionOpened(opened)) = events.first() else { panic!("{events:?}") };
-    let page = bus.window(Window::last(opened.feed, 1000)).await.unwrap();
+    let page = bus.window(Window::last(session, opened.feed, 1000)).await.unwrap();
     page.entries.iter().map(|entry| format!("{}: {}", entry.item.author, entry.item.text())).collect()
 }
 
