@@ -25,10 +25,10 @@ const RING: &str = "SELECT pg_notify($1, '')";
 
 /// Listens until the board is closed.
 pub(super) async fn listen(address: Arc<Address>, store: String, board: Arc<Board>) {
-    let mut closing = board.closing();
+    let (mut closing, channel) = (board.closing(), channel(&store));
     tokio::select! {
         _ = closing.wait_for(|closed| *closed) => {}
-        () = listen_for_ever(&address, &channel(&store), &board) => {}
+        () = listen_for_ever(&address, &channel, &board) => {}
     }
 }
 
@@ -88,7 +88,7 @@ async fn look(link: &Link, board: &Board) -> Result<(), Failure> {
     let uids: Vec<&[u8]> = sessions.iter().map(|session| &session.as_bytes()[..]).collect();
     for row in answered(link.query(HEADS, &[&uids])).await? {
         let session = SessionId::from_bytes(uid("uid", row.try_get(0)?)?);
-        board.heard(session, Offset(uint("head", row.try_get(1)?)?));
+        board.seen(session, Offset(uint("head", row.try_get(1)?)?));
     }
     Ok(())
 }

@@ -59,6 +59,17 @@ impl Board {
         }
     }
 
+    /// A session was seen at `head`, perhaps before what was heard last; that one looks for itself.
+    pub(super) fn seen(&self, session: SessionId, head: Offset) {
+        if let Some(waiting) = self.lock().get(&session) {
+            waiting.send_if_modified(|known| {
+                let is_news = *known != Some(head);
+                *known = if known.is_some_and(|known| known > head) { None } else { Some(head) };
+                is_news
+            });
+        }
+    }
+
     /// Anything may have changed.
     pub(super) fn ring(&self) {
         self.any.send_replace(());
@@ -66,7 +77,9 @@ impl Board {
 
     /// What was heard before counts for nothing: the server was away.
     pub(super) fn forget(&self) {
-        self.lock().values().for_each(|waiting| drop(waiting.send_replace(None)));
+        for waiting in self.lock().values() {
+            waiting.send_replace(None);
+        }
         self.ring();
     }
 

@@ -1,7 +1,6 @@
 //! From the server's errors to ours.
 
 use crate::{Error, ErrorKind};
-use std::error::Error as _;
 use tokio_postgres::error::SqlState;
 
 /// What stops a piece of work.

@@ -150,7 +150,9 @@ impl Named {
     }
 
     fn op(&mut self, session: SessionId, op: &Op, deep: bool) {
-        items_of(op).iter().for_each(|item| drop(self.items.entry(*item).or_default()));
+        for item in items_of(op) {
+            self.items.entry(*item).or_default();
+        }
         let threads: &[ThreadId] = match op {
             Op::Add { threads, .. } => threads,
             Op::Branch { thread, from: parent, .. } | Op::Tangent { thread, parent, .. } => &[*thread, *parent],
@@ -204,16 +206,22 @@ pub(super) async fn fetch<'w>(
     let threads: (Vec<_>, Vec<_>) = named.threads.keys().map(of).unzip();
     let deep: Vec<bool> = named.threads.values().copied().collect();
     link.in_transaction = true;
-    let rows = async |is_needed: bool, sql, params: &_| match is_needed {
-        true => link.query(sql, params).await,
-        false => Ok(Vec::new()),
-    };
     let (begun, sessions, batches, items, threads) = join!(
         link.batch(begin),
-        link.query(LOCK, &[&sessions]),
-        link.query(BATCHES, &[&batches.0, &batches.1]),
-        rows(!items.0.is_empty(), ITEMS, &[&items.0, &items.1]),
-        rows(!deep.is_empty(), THREADS, &[&threads.0, &threads.1, &deep]),
+        async { link.query(LOCK, &[&sessions]).await },
+        async { link.query(BATCHES, &[&batches.0, &batches.1]).await },
+        async {
+            match items.0.is_empty() {
+                true => Ok(Vec::new()),
+                false => link.query(ITEMS, &[&items.0, &items.1]).await,
+            }
+        },
+        async {
+            match deep.is_empty() {
+                true => Ok(Vec::new()),
+                false => link.query(THREADS, &[&threads.0, &threads.1, &deep]).await,
+            }
+        },
     );
     begun?;
     let mut known = Known::default();

@@ -56,7 +56,7 @@ pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Optio
         }
     };
     let (begun, made, locked, now) =
-        join!(link.batch(begin), make, link.query(LOCK, &[&sessions]), link.query(NOW, &[]));
+        join!(link.batch(begin), make, async { link.query(LOCK, &[&sessions]).await }, link.query(NOW, &[]));
     begun?;
     made?;
     let mut tenures = BTreeMap::new();
@@ -91,7 +91,7 @@ async fn put(link: &mut Link, tenures: BTreeMap<SessionId, Tenure>) -> Result<()
     let tokens: Vec<i64> = tenures.values().map(|tenure| int(tenure.token)).collect();
     let untils: Vec<i64> = tenures.values().map(|tenure| tenure.until).collect();
     let (put, committed) =
-        join!(link.execute(PUT, &[&uids, &owners, &tokens, &untils]), link.batch("COMMIT"));
+        join!(async { link.execute(PUT, &[&uids, &owners, &tokens, &untils]).await }, link.batch("COMMIT"));
     put?;
     committed?;
     link.in_transaction = false;

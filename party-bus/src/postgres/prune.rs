@@ -8,7 +8,7 @@ use super::{
     row::{int, parse},
     search,
 };
-use crate::{Erase, Erased, Error, ErrorKind, PRUNED, Prune, Pruned, encoded::json, refusal};
+use crate::{Erase, Erased, PRUNED, Prune, Pruned, encoded::json, refusal};
 use party_core::{Item, ItemId, Offset, SessionId};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::spawn_blocking;
@@ -39,6 +39,10 @@ const REMOVE: [&str; 9] = [
     "DELETE FROM indexed WHERE session = ANY($1)",
 ];
 
+/// Tokens of leases never go back, so what is known of them stays.
+const FREE: &str = "UPDATE session SET head = 0, opened_at = NULL, kind = NULL, key = NULL, parent = NULL,
+    wake = NULL, partial = false, changed = pg_current_xact_id() WHERE id = ANY($1)";
+
 /// Sessions by their ids, locked; refuses one that somebody drives.
 async fn lock(link: &mut Link, ids: &[SessionId]) -> Result<BTreeMap<SessionId, i64>, Failure> {
     let uids: Vec<[u8; 16]> = ids.iter().map(|id| *id.as_bytes()).collect();
@@ -56,13 +60,10 @@ async fn lock(link: &mut Link, ids: &[SessionId]) -> Result<BTreeMap<SessionId, 
     }
     // Whether a process lives is asked of the system, which may block.
     let driven = spawn_blocking(move || {
-        tenures.into_iter().find_map(|(session, tenure)| Some((session, tenure.driver(now)?.to_string())))
+        tenures.into_iter().find(|(_, tenure)| tenure.driver(now).is_some())
     });
     match driven.await.map_err(|_| Failure::broken("the runtime is shutting down"))? {
-        Some((session, driver)) => {
-            let why = format!("session {session} is driven by {driver}");
-            Err(Error::new(ErrorKind::Conflict, why).into())
-        }
+        Some((session, _)) => Err(refusal::driven(session).into()),
         None => Ok(found),
     }
 }
@@ -87,7 +88,7 @@ pub(super) async fn prune(mut link: Link, prune: &Prune) -> Result<(Link, Pruned
             }
             let records = link.execute("DELETE FROM record WHERE session = ANY($1)", &[&rows]).await?;
             let items = link.execute("DELETE FROM item WHERE session = ANY($1)", &[&rows]).await?;
-            link.execute("DELETE FROM session WHERE id = ANY($1)", &[&rows]).await?;
+            link.execute(FREE, &[&rows]).await?;
             Pruned { records, items }
         }
     };
@@ -98,6 +99,14 @@ pub(super) async fn prune(mut link: Link, prune: &Prune) -> Result<(Link, Pruned
 const ITEMS: &str = "SELECT uid, id, body FROM item WHERE uid = ANY($1) ORDER BY uid FOR UPDATE";
 const ERASE_ITEMS: &str = "UPDATE item SET body = u.body FROM unnest($1::bigint[], $2::text[]) u (id, body)
     WHERE item.id = u.id";
+/// What a page counts of the records that brought them.
+const SHRINK: &str = "WITH shrunk AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) u (id, less)),
+    of AS (
+        SELECT session FROM item WHERE id = ANY($1) UNION SELECT session FROM shared WHERE item = ANY($1)
+    )
+    UPDATE record SET bytes = bytes - (
+        SELECT sum(shrunk.less)::bigint FROM unnest(record.items) n (id) JOIN shrunk ON shrunk.id = n.id
+    ) WHERE record.session IN (SELECT session FROM of) AND record.items && $1";
 const ERASE_BODY: &str = r#"UPDATE record SET body = $3, bytes = bytes - octet_length(record.body) + octet_length($3)
     FROM session WHERE session.uid = $1 AND record.session = session.id AND record."offset" = $2"#;
 const FORGET: &str = "DELETE FROM snapshot WHERE session IN (
@@ -110,23 +119,25 @@ pub(super) async fn erase(mut link: Link, erase: &Erase) -> Result<(Link, Erased
     search::lock(&link).await?;
     let items: BTreeSet<ItemId> = erase.items.iter().copied().collect();
     let uids: Vec<[u8; 16]> = items.iter().map(|item| *item.as_bytes()).collect();
-    let (mut rows, mut bodies, mut found) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut rows, mut bodies, mut less, mut found) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for row in link.query(ITEMS, &[&uids]).await? {
         let id = ItemId::from_bytes(super::row::uid("uid", row.try_get(0)?)?);
-        let item: Item = parse(row.try_get(2)?, || format!("item {id}"))?;
+        let text: &str = row.try_get(2)?;
+        let tombstone = json(&parse::<Item>(text, || format!("item {id}"))?.erased());
         rows.push(row.try_get::<_, i64>(1)?);
-        bodies.push(json(&item.erased()));
+        less.push(int(text.len() as u64) - int(tombstone.len() as u64));
+        bodies.push(tombstone);
         found.insert(id);
     }
     if let Some(missing) = items.iter().find(|item| !found.contains(item)) {
         return Err(refusal::no_item(*missing).into());
     }
     link.execute(ERASE_ITEMS, &[&rows, &bodies]).await?;
+    link.execute(SHRINK, &[&rows, &less]).await?;
     link.execute("DELETE FROM word WHERE item = ANY($1)", &[&rows]).await?;
-    let (mut places, mut sessions) = (BTreeSet::new(), BTreeSet::new());
+    let mut sessions = BTreeSet::new();
     for (session, offset, body) in &erase.bodies {
         erase_body(&link, *session, *offset, body.get()).await?;
-        places.insert((*session, *offset));
         sessions.insert(*session.as_bytes());
     }
     let sessions: Vec<[u8; 16]> = sessions.into_iter().collect();
@@ -134,15 +145,12 @@ pub(super) async fn erase(mut link: Link, erase: &Erase) -> Result<(Link, Erased
     link.commit().await?;
     // The old rows go with it, as far as the server's own files reach; its log and backups keep them for a while.
     link.batch("VACUUM item, record, snapshot, word").await?;
-    Ok((link, Erased { items: items.len() as u64, bodies: places.len() as u64 }))
+    Ok((link, Erased { items: erase.items.len() as u64, bodies: erase.bodies.len() as u64 }))
 }
 
 async fn erase_body(link: &Link, session: SessionId, offset: Offset, body: &str) -> Result<(), Failure> {
     match link.execute(ERASE_BODY, &[&&session.as_bytes()[..], &int(offset.0), &body]).await? {
         1 => Ok(()),
-        _ => {
-            let why = format!("session {session} has no record {offset}");
-            Err(Error::new(ErrorKind::NotFound, why).into())
-        }
+        _ => Err(refusal::no_record(session, offset).into()),
     }
 }

@@ -28,7 +28,7 @@ const RECORDS: &str = r#"SELECT s.head, r."offset", r.v, r.class, r.kind, r.at, 
             SELECT record.*, sum(bytes) OVER (ORDER BY "offset") - bytes AS before FROM record
             WHERE session = s.id AND "offset" > $2 AND (class NOT BETWEEN 0 AND 3 OR ($3::integer >> class) & 1 = 1)
             ORDER BY "offset" LIMIT $4
-        ) page WHERE before < $5
+        ) page WHERE before < $5::bigint
     ) r ON true
     WHERE s.uid = $1 ORDER BY r."offset""#;
 const ITEMS: &str = "SELECT uid, body FROM item WHERE uid = ANY($1)";
@@ -60,7 +60,10 @@ pub(super) async fn records(mut link: Reader, read: &Read) -> Result<Page<Arc<Re
         }
     };
     // The epoch after the records: one that is raised in between is seen.
-    let (rows, epoch) = join!(link.query(RECORDS, &[&session, &after, &classes, &limit, &bytes]), epoch);
+    let (rows, epoch) = join!(
+        async { link.query(RECORDS, &[&session, &after, &classes, &limit, &bytes]).await },
+        epoch,
+    );
     let (rows, epoch) = (rows?, epoch?);
     if let (Some(learned), Some(now)) = (read.epoch, epoch.first()) {
         let now = uint("epoch", now.try_get(0)?)?;

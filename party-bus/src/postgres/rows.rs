@@ -17,8 +17,8 @@ const RECORDS: &str = r#"INSERT INTO record
 const BATCHES: &str = "INSERT INTO batch (session, uid, hash, first, last)
     SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[])";
 // In the order of their ids: others may bring the same ones, and wait for each other.
-const ITEMS: &str = r#"INSERT INTO item (uid, id, session, "offset", body)
-    SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])"#;
+const ITEMS: &str = r#"INSERT INTO item (uid, id, session, "offset", body, written)
+    SELECT u.*, (extract(epoch FROM transaction_timestamp()) * 1000000)::bigint FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[]) u"#;
 const SHARED: &str = "INSERT INTO shared (item, session) SELECT * FROM unnest($1::bigint[], $2::bigint[])
     ON CONFLICT DO NOTHING";
 const OPENED: &str = "INSERT INTO thread

@@ -83,6 +83,7 @@ CREATE TABLE item (
     -- The record that brought it first.
     session bigint NOT NULL,
     "offset" bigint NOT NULL,
+    written bigint NOT NULL, -- when its transaction began
     body text NOT NULL -- JSON
 );
 

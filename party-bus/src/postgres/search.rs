@@ -8,7 +8,11 @@ use super::{
     link::Link,
     row::{int, parse, uid, uint},
 };
-use crate::{Error, ErrorKind, Found, Page, Search};
+use crate::{
+    Found, Page, Search,
+    memory::care::{excerpt, words},
+    refusal,
+};
 use party_core::{Item, ItemId, ItemKind, Offset, SessionId};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::timeout;
@@ -21,13 +25,11 @@ const PIECE: i64 = 500;
 const LONGEST_WORD: usize = 64;
 /// At most so many bytes of words of one message are indexed; the server takes no more than a megabyte.
 const MOST_WORDS: usize = 400_000;
-/// At most so many characters of a message are shown.
-const EXCERPT: usize = 200;
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('party words ' || uid, 0)) FROM store";
 const BEHIND: &str = r#"SELECT s.id, coalesce(i."offset", 0), s.head FROM session s
     LEFT JOIN indexed i ON i.session = s.id WHERE s.head > coalesce(i."offset", 0) LIMIT 100"#;
-const ITEMS: &str = r#"SELECT id, "offset", body FROM item
+const ITEMS: &str = r#"SELECT id, "offset", body, written FROM item
     WHERE session = $1 AND "offset" > $2 AND "offset" <= $3 ORDER BY "offset", id LIMIT $4 OFFSET $5"#;
 const PUT: &str = "INSERT INTO word (item, at, words)
     SELECT item, at, array_to_tsvector(words::text[])
@@ -67,7 +69,7 @@ async fn index(link: &Link, session: i64, after: i64, head: i64) -> Result<(), F
     let mut skip = 0;
     loop {
         let rows = link.query(ITEMS, &[&session, &after, &head, &PIECE, &skip]).await?;
-        let (mut items, mut ats, mut words) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut ats, mut lists) = (Vec::new(), Vec::new(), Vec::new());
         for row in &rows {
             let item: Item = parse(row.try_get(2)?, || "an item to be indexed".into())?;
             // What tools said is not searched.
@@ -75,10 +77,13 @@ async fn index(link: &Link, session: i64, after: i64, head: i64) -> Result<(), F
                 continue;
             }
             items.push(row.try_get::<_, i64>(0)?);
-            ats.push(item.created_at.as_micros());
-            words.push(format!("{{{}}}", words_of(&item.text()).into_iter().collect::<Vec<_>>().join(",")));
+            ats.push(row.try_get::<_, i64>(3)?);
+            // Quoted, for `null` alone is none in a list.
+            let list: Vec<String> =
+                indexed_words(&item.text()).into_iter().map(|word| format!("\"{word}\"")).collect();
+            lists.push(format!("{{{}}}", list.join(",")));
         }
-        link.execute(PUT, &[&items, &ats, &words]).await?;
+        link.execute(PUT, &[&items, &ats, &lists]).await?;
         if (rows.len() as i64) < PIECE {
             return Ok(());
         }
@@ -86,65 +91,48 @@ async fn index(link: &Link, session: i64, after: i64, head: i64) -> Result<(), F
     }
 }
 
-/// The words of a text: letters and digits, in lower case, each once.
-fn words_of(text: &str) -> BTreeSet<String> {
-    let mut words = BTreeSet::new();
+/// The words of a text as the index has them, each once, between quotes.
+fn indexed_words(text: &str) -> BTreeSet<String> {
+    let mut indexed = BTreeSet::new();
     let mut bytes = 0;
-    for word in text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        let word: String = word.chars().flat_map(char::to_lowercase).filter(|letter| letter.is_alphanumeric()).take(LONGEST_WORD).collect();
-        // `null` without quotes is none in a list of words.
-        let word = format!("\"{word}\"");
+    for (_, word) in words(text) {
         bytes += word.len();
         if bytes > MOST_WORDS {
             break;
         }
-        words.insert(word);
+        indexed.insert(cut(&word));
     }
-    words
+    indexed
+}
+
+fn cut(word: &str) -> String {
+    word.chars().filter(|letter| letter.is_alphanumeric()).take(LONGEST_WORD).collect()
 }
 
 pub(super) async fn find(mut link: Link, search: &Search) -> Result<(Link, Page<Found>), Failure> {
-    let words = words_of(&search.text);
-    if words.is_empty() {
-        return Err(Error::new(ErrorKind::Invalid, "a search needs a word").into());
+    let wanted: BTreeSet<String> = words(&search.text).map(|(_, word)| word).collect();
+    if wanted.is_empty() {
+        return Err(refusal::no_word(&search.text).into());
     }
     catch_up(&mut link).await?;
-    let words: Vec<String> = words.into_iter().map(|word| word.replace('"', "'")).collect();
-    let (query, session) = (words.join(" & "), search.session.as_ref().map(|session| &session.as_bytes()[..]));
+    let quoted: Vec<String> = wanted.iter().map(|word| format!("'{}'", cut(word))).collect();
+    let (query, session) = (quoted.join(" & "), search.session.as_ref().map(|session| &session.as_bytes()[..]));
     let (limit, skip) = (i64::from(search.limit) + 1, int(search.skip));
     let mut found = Vec::new();
     for row in link.query(FIND, &[&query, &session, &limit, &skip]).await? {
         let item = ItemId::from_bytes(uid("uid", row.try_get(2)?)?);
-        let text = parse::<Item>(row.try_get(3)?, || format!("item {item}"))?.text();
+        let message: Item = parse(row.try_get(3)?, || format!("item {item}"))?;
         found.push(Found {
             session: SessionId::from_bytes(uid("uid", row.try_get(0)?)?),
             offset: Offset(uint("offset", row.try_get(1)?)?),
             item,
-            excerpt: excerpt(&text, &words),
+            excerpt: excerpt(&message, &wanted).unwrap_or_default(),
         });
     }
     let more = found.len() > search.limit as usize;
     found.truncate(search.limit as usize);
     let scanned_to = search.skip.saturating_add(found.len() as u64);
     Ok((link, Page { entries: found, scanned_to, more }))
-}
-
-/// A piece of the text around the first of the words; at most [`EXCERPT`] characters.
-fn excerpt(text: &str, words: &[String]) -> String {
-    let wanted: BTreeSet<&str> = words.iter().map(|word| word.trim_matches('\'')).collect();
-    let mut at = 0;
-    for (nth, word) in text.split(|letter: char| !letter.is_alphanumeric()).scan(0, |nth, word| {
-        let here = *nth;
-        *nth += word.chars().count() + 1;
-        Some((here, word))
-    }) {
-        if wanted.contains(word.to_lowercase().as_str()) {
-            at = nth;
-            break;
-        }
-    }
-    let skipped = at.saturating_sub(EXCERPT / 4);
-    text.chars().skip(skipped).take(EXCERPT).collect()
 }
 
 /// Keeps the index up to date while the writers rest, until the board is closed.
@@ -177,15 +165,8 @@ mod tests {
 
     #[test]
     fn words_are_letters_and_digits_in_lower_case() {
-        let words = words_of("Ship-it, NULL 42 ship! {}\"'\\");
-        assert_eq!(words.into_iter().collect::<Vec<_>>(), ["\"42\"", "\"it\"", "\"null\"", "\"ship\""]);
-        assert!(words_of(" …!").is_empty());
-    }
-
-    #[test]
-    fn an_excerpt_shows_the_first_word_found() {
-        let text = format!("{} the Needle {}", "x".repeat(1_000), "y".repeat(1_000));
-        let shown = excerpt(&text, &["'needle'".into()]);
-        assert!(shown.contains("Needle") && shown.chars().count() <= EXCERPT, "{shown}");
+        let words = indexed_words("Ship-it, NULL 42 ship! {}\"'\\");
+        assert_eq!(words.into_iter().collect::<Vec<_>>(), ["42", "it", "null", "ship"]);
+        assert!(indexed_words(" …!").is_empty());
     }
 }

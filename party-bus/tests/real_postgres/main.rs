@@ -1,1 +1,6 @@
-//! x
+//! The store on a real PostgreSQL server: the contract, and what may befall a server and its connections.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conformance;
+mod stage;
