@@ -2,9 +2,9 @@
 
 use crate::{
     Bus, ErrorKind, Layer, Page, Read, Report, Result, Scope, SessionQuery, Side, ThreadInfo, ThreadQuery,
-    Window,
+    Window, encoded::items_of,
 };
-use party_core::{Entry, ItemId, Offset, Op, Record, RecordClass, SessionId, ThreadId, Topology};
+use party_core::{Entry, ItemId, Offset, Record, RecordClass, SessionId, ThreadId, Topology};
 use std::{collections::BTreeSet, sync::Arc};
 
 /// At most so many entries, threads or items are held at once, the fold of the session's ops aside.
@@ -130,7 +130,8 @@ impl Log {
     async fn look_for_items(&mut self, bus: &dyn Bus, page: &Page<Arc<Record>>) -> Result<()> {
         for record in &page.entries {
             let brought = record.items.iter().map(|item| item.id);
-            let ids: BTreeSet<ItemId> = brought.chain(record.ops.iter().flat_map(named)).collect();
+            let ids: BTreeSet<ItemId> =
+                brought.chain(record.ops.iter().flat_map(items_of).copied()).collect();
             let ids: Vec<ItemId> = ids.into_iter().collect();
             for ids in ids.chunks(PAGE as usize) {
                 let found = match bus.items(ids).await {
@@ -226,15 +227,6 @@ impl Log {
             }
             after = found.scanned_to;
         }
-    }
-}
-
-/// The items that an op refers to.
-fn named(op: &Op) -> Vec<ItemId> {
-    match op {
-        Op::Add { item, .. } | Op::Compact { item, .. } => vec![*item],
-        Op::Resolve { items, .. } => items.clone(),
-        _ => Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the owner of a store in memory may ask of it.
 
-use super::state::{State, items_of, paged};
-use crate::{Erase, Erased, Found, PRUNED, Page, Prune, Pruned, Result, Search, refusal};
+use super::state::{State, paged};
+use crate::{Erase, Erased, Found, PRUNED, Page, Prune, Pruned, Result, Search, encoded::items_of, refusal};
 use party_core::{Item, ItemId, ItemKind, Offset, Record, RecordClass, SessionId};
 use serde_json::value::RawValue;
 use std::{

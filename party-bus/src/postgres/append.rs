@@ -3,11 +3,11 @@
 
 use super::{
     failure::Failure,
-    fetch::{Known, Numbers, Session, Stored, fetch, items_of},
+    fetch::{Known, Numbers, Session, Stored, fetch},
     link::Link,
     rows::{Compacted, Rows},
 };
-use crate::{Batch, Durability, Encoded, Error, ErrorKind, Expect, Receipt, Result, refusal};
+use crate::{Batch, Durability, Encoded, Error, ErrorKind, Expect, Receipt, Result, encoded::items_of, refusal};
 use party_core::{Change, Item, ItemId, NewRecord, Offset, Op, SessionId, ThreadId};
 use std::{
     borrow::Cow,

@@ -6,7 +6,7 @@ use super::{
     link::Link,
     row::{int, parse, uid, uint},
 };
-use crate::Tenure;
+use crate::{Tenure, encoded::items_of};
 use futures::join;
 use party_core::{
     BatchId, Compaction, ItemId, Offset, Op, Origin, Outline, Outlined, Place, SessionId, Span, ThreadId,
@@ -175,15 +175,6 @@ impl Named {
 
 const fn is_compact(op: &Op) -> bool {
     matches!(op, Op::Compact { .. })
-}
-
-/// The items that an op refers to.
-pub(super) fn items_of(op: &Op) -> &[ItemId] {
-    match op {
-        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
-        Op::Resolve { items, .. } => items,
-        _ => &[],
-    }
 }
 
 /// Begins a transaction by `begin`, locks the sessions of `writes`, and reads what they are checked
