@@ -48,12 +48,12 @@ pub use faulty::{Fault, FaultyBus};
 pub use lease::{Lease, LeaseOp, Owner, Tenure};
 pub use memory::MemoryBus;
 pub use party_core::{Layer, Side};
+#[cfg(feature = "postgres")]
+pub use postgres::{Channel, PostgresBus, PostgresOptions, Tls};
 pub use query::{
     BusInfo, Capabilities, Changed, Classes, Page, Read, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
     Watch, Window,
 };
-#[cfg(feature = "postgres")]
-pub use postgres::{Channel, PostgresBus, PostgresOptions, Tls};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
 pub use verify::{verify, verify_session};

@@ -7,7 +7,9 @@ use super::{
     link::Link,
     rows::{Compacted, Rows},
 };
-use crate::{Batch, Durability, Encoded, Error, ErrorKind, Expect, Receipt, Result, encoded::items_of, refusal};
+use crate::{
+    Batch, Durability, Encoded, Error, ErrorKind, Expect, Receipt, Result, encoded::items_of, refusal,
+};
 use party_core::{Change, Item, ItemId, NewRecord, Offset, Op, SessionId, ThreadId};
 use std::{
     borrow::Cow,
@@ -56,7 +58,8 @@ pub(super) async fn run(
         false => "BEGIN; SET LOCAL synchronous_commit = off",
     };
     let known = fetch(link, begin, writes, numbers).await?;
-    let mut group = Group { known, numbers, rows: Rows::default(), opened: BTreeSet::new(), changed: BTreeSet::new() };
+    let mut group =
+        Group { known, numbers, rows: Rows::default(), opened: BTreeSet::new(), changed: BTreeSet::new() };
     let mut receipts = Vec::with_capacity(writes.len());
     for write in &*writes {
         receipts.push(match group.append(write) {
@@ -223,7 +226,8 @@ impl<'w> Group<'w, '_> {
                 _ => 0,
             };
             let Some(session) = self.known.sessions.get_mut(&id) else { continue };
-            let row_of = |session: &Session, thread| session.threads.get(&thread).copied().unwrap_or_default();
+            let row_of =
+                |session: &Session, thread| session.threads.get(&thread).copied().unwrap_or_default();
             match change {
                 Change::Opened { thread, .. } => {
                     session.threads.insert(thread, number);
@@ -244,12 +248,7 @@ impl<'w> Group<'w, '_> {
         Ok(())
     }
 
-    fn put_records(
-        &mut self,
-        id: i64,
-        first: Offset,
-        write: &'w Write,
-    ) -> Result<(), Failure> {
+    fn put_records(&mut self, id: i64, first: Offset, write: &'w Write) -> Result<(), Failure> {
         let Write { batch, encoded, .. } = write;
         for (index, record) in batch.records.iter().enumerate() {
             let items: Vec<i64> =

@@ -47,7 +47,7 @@ impl Care {
                     return Ok(answer);
                 }
                 Err(failure) if failure.may_pass() && tries.pause().await => {}
-                Err(failure) => return Err(self.address.into_error(failure, act)),
+                Err(failure) => return Err(self.address.error(failure, act)),
             }
         }
     }

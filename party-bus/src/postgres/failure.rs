@@ -57,7 +57,8 @@ impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(state) = error.code() else {
             // What the driver says by itself: a connection that is gone, or a row of another shape.
-            let is_shape = error.to_string().contains("deserializing") || error.to_string().contains("serializing");
+            let is_shape =
+                error.to_string().contains("deserializing") || error.to_string().contains("serializing");
             return if is_shape { Self::Failed(error) } else { Self::Broken(error.into()) };
         };
         match state.code() {
@@ -65,7 +66,11 @@ impl From<tokio_postgres::Error> for Failure {
             "40001" | "40P01" | "55P03" | "23505" | "23503" => Self::Undone(error),
             // A shutdown, a crash elsewhere, a termination; too many connections; a statement of a server
             // that starts or stands by.
-            code if code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25006" => {
+            code if code.starts_with("08")
+                || code.starts_with("57P")
+                || code == "53300"
+                || code == "25006" =>
+            {
                 Self::Broken(error.into())
             }
             // A transaction that failed earlier, or ended by itself.
@@ -80,7 +85,9 @@ fn kind_of(error: &tokio_postgres::Error) -> ErrorKind {
         Some(state) if *state == SqlState::DISK_FULL => ErrorKind::Full,
         Some(state) if *state == SqlState::QUERY_CANCELED => ErrorKind::Busy,
         Some(state) if state.code().starts_with("53") => ErrorKind::Unavailable,
-        Some(state) if state.code().starts_with("XX00") && *state != SqlState::INTERNAL_ERROR => ErrorKind::Corrupt,
+        Some(state) if state.code().starts_with("XX00") && *state != SqlState::INTERNAL_ERROR => {
+            ErrorKind::Corrupt
+        }
         Some(state) if state.code().starts_with("22") => ErrorKind::Invalid,
         Some(_) => ErrorKind::Io,
         None => ErrorKind::Corrupt,

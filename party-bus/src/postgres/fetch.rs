@@ -131,7 +131,8 @@ struct Named {
 impl Named {
     fn of(writes: &[Write]) -> Self {
         let mut named = Self::default();
-        let ops = |write: &'_ Write| write.batch.records.iter().any(|record| record.ops.iter().any(is_compact));
+        let ops =
+            |write: &'_ Write| write.batch.records.iter().any(|record| record.ops.iter().any(is_compact));
         let compacting: BTreeSet<SessionId> =
             writes.iter().filter(|write| ops(write)).map(|write| write.batch.session).collect();
         for Write { batch, .. } in writes {
@@ -155,7 +156,9 @@ impl Named {
         }
         let threads: &[ThreadId] = match op {
             Op::Add { threads, .. } => threads,
-            Op::Branch { thread, from: parent, .. } | Op::Tangent { thread, parent, .. } => &[*thread, *parent],
+            Op::Branch { thread, from: parent, .. } | Op::Tangent { thread, parent, .. } => {
+                &[*thread, *parent]
+            }
             Op::Open { thread, .. }
             | Op::Compact { thread, .. }
             | Op::Resolve { thread, .. }
@@ -326,7 +329,8 @@ pub(super) fn compaction(row: &Row, at: usize) -> Result<Compaction, Failure> {
 }
 
 pub(super) fn kind(name: &str) -> ThreadKind {
-    serde_json::from_value(serde_json::Value::from(name)).unwrap_or_else(|_| ThreadKind::Other(name.to_owned()))
+    serde_json::from_value(serde_json::Value::from(name))
+        .unwrap_or_else(|_| ThreadKind::Other(name.to_owned()))
 }
 
 const STATES: [ThreadState; 4] =

@@ -1,6 +1,6 @@
 //! A group of leases in one transaction. The rules are those of every store, the clock is the server's.
 
-use super::{fetch::tenure, failure::Failure, link::Link, row::int};
+use super::{failure::Failure, fetch::tenure, link::Link, row::int};
 use crate::{Lease, LeaseOp, Tenure, encoded::json};
 use futures::join;
 use party_core::SessionId;
@@ -47,7 +47,8 @@ pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Optio
     };
     let of = |turn: &Turn| *turn.op.session().as_bytes();
     let acquired: BTreeSet<[u8; 16]> = turns.iter().filter(is_acquire).map(of).collect();
-    let (acquired, sessions): (Vec<_>, Vec<_>) = (acquired.into_iter().collect(), turns.iter().map(of).collect());
+    let (acquired, sessions): (Vec<_>, Vec<_>) =
+        (acquired.into_iter().collect(), turns.iter().map(of).collect());
     link.in_transaction = true;
     let make = async {
         match acquired.is_empty() {
@@ -87,7 +88,8 @@ pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Optio
 
 async fn put(link: &mut Link, tenures: BTreeMap<SessionId, Tenure>) -> Result<(), Failure> {
     let uids: Vec<[u8; 16]> = tenures.keys().map(|session| *session.as_bytes()).collect();
-    let owners: Vec<Option<String>> = tenures.values().map(|tenure| tenure.owner.as_ref().map(json)).collect();
+    let owners: Vec<Option<String>> =
+        tenures.values().map(|tenure| tenure.owner.as_ref().map(json)).collect();
     let tokens: Vec<i64> = tenures.values().map(|tenure| int(tenure.token)).collect();
     let untils: Vec<i64> = tenures.values().map(|tenure| tenure.until).collect();
     let (put, committed) =

@@ -39,8 +39,10 @@ pub(super) struct Address {
 
 impl Address {
     pub(super) fn new(options: &PostgresOptions) -> Result<Self> {
-        let invalid = |error| Error::new(ErrorKind::Invalid, "the url of the store cannot be read").with_source(error);
-        let mut config: Config = options.url.parse().map_err(|error: tokio_postgres::Error| invalid(error))?;
+        let invalid =
+            |error| Error::new(ErrorKind::Invalid, "the url of the store cannot be read").with_source(error);
+        let mut config: Config =
+            options.url.parse().map_err(|error: tokio_postgres::Error| invalid(error))?;
         let limit = options.patience.max(Duration::from_secs(1));
         config.connect_timeout(*config.get_connect_timeout().unwrap_or(&limit));
         config.keepalives_idle(Duration::from_secs(15)).tcp_user_timeout(STATEMENT);
@@ -89,7 +91,7 @@ impl Address {
         Ok(link)
     }
 
-    pub(super) fn into_error(&self, failure: Failure, act: &str) -> Error {
+    pub(super) fn error(&self, failure: Failure, act: &str) -> Error {
         failure.into_error(act, &self.schema)
     }
 }

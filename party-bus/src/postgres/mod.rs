@@ -25,8 +25,8 @@ pub use options::{Channel, PostgresOptions, Tls};
 
 use crate::{
     Batch, Bus, BusAdmin, BusInfo, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune, Pruned, Read,
-    Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch, Window,
-    async_trait, refusal,
+    Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch,
+    Window, async_trait, refusal,
 };
 use append::Write;
 use board::Board;
@@ -122,7 +122,7 @@ impl PostgresBus {
             match opened.await {
                 Ok(opened) => break opened,
                 Err(failure) if failure::Failure::may_pass(&failure) && tries.pause().await => {}
-                Err(failure) => return Err(address.into_error(failure, "open")),
+                Err(failure) => return Err(address.error(failure, "open")),
             }
         };
         let board = Arc::<Board>::default();
@@ -151,7 +151,11 @@ impl PostgresBus {
         answer.await.unwrap_or_else(|_| Err(refusal::closed()))
     }
 
-    async fn changed_session(&self, session: party_core::SessionId, after: party_core::Offset) -> Result<Changed> {
+    async fn changed_session(
+        &self,
+        session: party_core::SessionId,
+        after: party_core::Offset,
+    ) -> Result<Changed> {
         let mut seat = self.board.wait_for(session);
         loop {
             let mut head = self.readers.read(|link| read::head(link, session)).await?;
@@ -194,7 +198,7 @@ impl Bus for PostgresBus {
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
         let write = Write::new(batch)?;
-        self.write(|reply| Job::Append(Pending::new(write, reply))).await
+        self.write(|reply| Job::Append(Box::new(Pending::new(write, reply)))).await
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {

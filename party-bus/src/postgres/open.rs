@@ -36,7 +36,8 @@ async fn check_server(link: &Link, address: &Address) -> Result<(), Failure> {
     let rows = link.query(sql, &[]).await?;
     let row = rows.first().ok_or_else(|| Failure::broken("the server gave no version"))?;
     let (version, encoding): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
-    let refused = |why| Err(Error::new(ErrorKind::Unsupported, format!("schema {:?}: {why}", address.schema)).into());
+    let refused =
+        |why| Err(Error::new(ErrorKind::Unsupported, format!("schema {:?}: {why}", address.schema)).into());
     if version < 150_000 {
         return refused(format!("PostgreSQL {} is older than 15", version / 10_000));
     }
@@ -61,7 +62,8 @@ async fn ensure(link: &Link, address: &Address) -> Result<(), Failure> {
     };
     let rows = link.query(LOOK, &[&address.schema]).await?;
     let row = rows.first().ok_or_else(|| Failure::broken("the server gave no answer"))?;
-    let (exists, has_store, has_more): (bool, bool, bool) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (exists, has_store, has_more): (bool, bool, bool) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if !has_store {
         if has_more {
             return Err(not_ours());
@@ -84,7 +86,9 @@ async fn ensure(link: &Link, address: &Address) -> Result<(), Failure> {
             );
             Err(Error::new(ErrorKind::NewerVersion, why).into())
         }
-        older => Err(Failure::corrupt(format!("schema {:?} says that it is of version {older}", address.schema))),
+        older => {
+            Err(Failure::corrupt(format!("schema {:?} says that it is of version {older}", address.schema)))
+        }
     }
 }
 
@@ -99,7 +103,8 @@ async fn create(link: &Link) -> Result<(), Failure> {
 }
 
 /// The epoch that holds, though nobody may have raised it yet.
-pub(super) const EPOCH: &str = "SELECT epoch + (NOT EXISTS (SELECT FROM pulse WHERE own = tableoid))::integer FROM store";
+pub(super) const EPOCH: &str =
+    "SELECT epoch + (NOT EXISTS (SELECT FROM pulse WHERE own = tableoid))::integer FROM store";
 
 /// The store's name and epoch, and whether it is searchable; a new epoch where the server may have lost
 /// what it showed. Inside of a transaction.
@@ -121,6 +126,10 @@ pub(super) async fn raise_epoch(link: &Link) -> Result<(String, u64, bool), Fail
          ) UPDATE session SET changed = late.turn::text::xid8 FROM late WHERE session.id = late.id",
     )
     .await?;
-    tracing::warn!(store, epoch = epoch + 1, "the server did not stop cleanly, or was restored: epoch raised");
+    tracing::warn!(
+        store,
+        epoch = epoch + 1,
+        "the server did not stop cleanly, or was restored: epoch raised"
+    );
     Ok((store, epoch.cast_unsigned() + 1, search))
 }

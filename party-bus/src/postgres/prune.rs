@@ -59,9 +59,7 @@ async fn lock(link: &mut Link, ids: &[SessionId]) -> Result<BTreeMap<SessionId, 
         tenures.push((session, tenure(row, 2)?));
     }
     // Whether a process lives is asked of the system, which may block.
-    let driven = spawn_blocking(move || {
-        tenures.into_iter().find(|(_, tenure)| tenure.driver(now).is_some())
-    });
+    let driven = spawn_blocking(move || tenures.into_iter().find(|(_, tenure)| tenure.driver(now).is_some()));
     match driven.await.map_err(|_| Failure::broken("the runtime is shutting down"))? {
         Some((session, _)) => Err(refusal::driven(session).into()),
         None => Ok(found),

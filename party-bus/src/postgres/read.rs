@@ -60,10 +60,8 @@ pub(super) async fn records(mut link: Reader, read: &Read) -> Result<Page<Arc<Re
         }
     };
     // The epoch after the records: one that is raised in between is seen.
-    let (rows, epoch) = join!(
-        async { link.query(RECORDS, &[&session, &after, &classes, &limit, &bytes]).await },
-        epoch,
-    );
+    let (rows, epoch) =
+        join!(async { link.query(RECORDS, &[&session, &after, &classes, &limit, &bytes]).await }, epoch,);
     let (rows, epoch) = (rows?, epoch?);
     if let (Some(learned), Some(now)) = (read.epoch, epoch.first()) {
         let now = uint("epoch", now.try_get(0)?)?;
@@ -98,7 +96,8 @@ fn page(read: &Read, head: Offset, rows: &[Row]) -> Result<Page<Arc<Record>>, Fa
             break;
         }
     }
-    let is_cut = bytes >= read.max_bytes && !entries.is_empty() || entries.len() as u64 >= u64::from(read.limit);
+    let is_cut =
+        bytes >= read.max_bytes && !entries.is_empty() || entries.len() as u64 >= u64::from(read.limit);
     let scanned_to = if is_cut { scanned_to } else { head };
     Ok(Page { entries, scanned_to: scanned_to.0, more: scanned_to < head })
 }

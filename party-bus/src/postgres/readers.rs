@@ -43,7 +43,7 @@ impl Readers {
                 Err(failure) => failure,
             };
             if !failure.may_pass() || !tries.pause().await {
-                return Err(self.address.into_error(failure, "read from"));
+                return Err(self.address.error(failure, "read from"));
             }
             if matches!(failure, Failure::Broken(_)) {
                 // What broke one has most likely broken all.
@@ -104,7 +104,9 @@ impl DerefMut for Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         let is_open = !self.readers.permits.is_closed();
-        if let Some(link) = self.link.take().filter(|link| is_open && !link.in_transaction && !link.is_closed()) {
+        if let Some(link) =
+            self.link.take().filter(|link| is_open && !link.in_transaction && !link.is_closed())
+        {
             self.readers.idle().push(link);
         }
     }

@@ -21,7 +21,8 @@ pub(super) fn uid(column: &'static str, bytes: &[u8]) -> Result<[u8; 16], Failur
 
 /// Reads JSON from a column; `what` names the row.
 pub(super) fn parse<T: DeserializeOwned>(text: &str, what: impl Fn() -> String) -> Result<T, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::corrupt(format!("{} cannot be read: {error}", what())))
+    serde_json::from_str(text)
+        .map_err(|error| Failure::corrupt(format!("{} cannot be read: {error}", what())))
 }
 
 pub(super) fn class(number: i16, what: impl Fn() -> String) -> Result<RecordClass, Failure> {

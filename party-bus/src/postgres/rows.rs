@@ -30,7 +30,8 @@ const THREADS: &str = "UPDATE thread SET head = u.head, state = u.state, compact
     WHERE thread.id = u.id";
 const ENTRIES: &str = "INSERT INTO entry (thread, position, item, place, how)
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])";
-const SESSIONS: &str = "UPDATE session SET head = u.head, opened_at = coalesce(session.opened_at, u.opened_at),
+const SESSIONS: &str =
+    "UPDATE session SET head = u.head, opened_at = coalesce(session.opened_at, u.opened_at),
         kind = coalesce(session.kind, u.kind), key = coalesce(session.key, u.key),
         parent = coalesce(session.parent, u.parent), partial = u.partial, changed = pg_current_xact_id(),
         wake = CASE WHEN u.wakes THEN u.wake ELSE session.wake END
@@ -236,8 +237,10 @@ impl<'w> Sessions<'w> {
         let labels = self.column(|moved| moved.first.label.as_ref());
         let kinds: Vec<_> = labels.iter().map(|label| label.map(|label| label.kind.as_str())).collect();
         let keys: Vec<_> = labels.iter().map(|label| label.map(|label| label.key.as_str())).collect();
-        let parents: Vec<_> =
-            labels.iter().map(|label| label.and_then(|label| label.parent).map(|id| *id.as_bytes())).collect();
+        let parents: Vec<_> = labels
+            .iter()
+            .map(|label| label.and_then(|label| label.parent).map(|id| *id.as_bytes()))
+            .collect();
         let opened = self.column(|moved| moved.first.records.first().map(|record| record.at.as_micros()));
         link.execute(
             SESSIONS,

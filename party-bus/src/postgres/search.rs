@@ -116,7 +116,8 @@ pub(super) async fn find(mut link: Link, search: &Search) -> Result<(Link, Page<
     }
     catch_up(&mut link).await?;
     let quoted: Vec<String> = wanted.iter().map(|word| format!("'{}'", cut(word))).collect();
-    let (query, session) = (quoted.join(" & "), search.session.as_ref().map(|session| &session.as_bytes()[..]));
+    let (query, session) =
+        (quoted.join(" & "), search.session.as_ref().map(|session| &session.as_bytes()[..]));
     let (limit, skip) = (i64::from(search.limit) + 1, int(search.skip));
     let mut found = Vec::new();
     for row in link.query(FIND, &[&query, &session, &limit, &skip]).await? {

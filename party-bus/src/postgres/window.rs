@@ -8,11 +8,12 @@ use super::{
     row::{int, parse, uid, uint},
 };
 use crate::{
-    Label, Layer, Page, SessionInfo, SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, refusal,
+    Label, Layer, Page, SessionInfo, SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window,
+    refusal,
 };
 use party_core::{
-    Ask, Compaction, Entry, How, Item, Level, Offset, Origin, Piece, Place, SessionId, Span, ThreadId, Timestamp,
-    Walk, Walked,
+    Ask, Compaction, Entry, How, Item, Level, Offset, Origin, Piece, Place, SessionId, Span, ThreadId,
+    Timestamp, Walk, Walked,
 };
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -273,7 +274,9 @@ async fn infos(rows: &[Row], now: i64) -> Result<Vec<SessionInfo>, Failure> {
     }
     let is_held = found.iter().any(|(_, tenure)| tenure.owner.is_some());
     let with_drivers = move || {
-        let shown = found.into_iter().map(|(info, tenure)| SessionInfo { driver: tenure.driver(now).cloned(), ..info });
+        let shown = found
+            .into_iter()
+            .map(|(info, tenure)| SessionInfo { driver: tenure.driver(now).cloned(), ..info });
         shown.collect()
     };
     if !is_held {

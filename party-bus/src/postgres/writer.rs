@@ -28,7 +28,7 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(2
 
 /// A piece of work and where its answer goes.
 pub(super) enum Job {
-    Append(Pending<Write, Receipt>),
+    Append(Box<Pending<Write, Receipt>>),
     Lease(Pending<Turn, Option<Lease>>),
     Close(oneshot::Sender<Result<()>>),
 }
@@ -116,10 +116,10 @@ impl Writer {
     ) -> Result<Vec<Result<Receipt>>> {
         let mut tries = Tries::new(&self.address, replies);
         loop {
-            let outcome = answered(async {
+            let outcome = Box::pin(answered(async {
                 let (link, numbers) = self.connected().await?;
                 append::run(link, writes, numbers).await
-            });
+            }));
             match outcome.await {
                 Ok(answers) => return Ok(answers),
                 Err(failure) => match self.again(&mut tries, failure).await {
@@ -168,18 +168,15 @@ impl Writer {
 
     /// Makes ready for another try, after a pause; the error where there is to be none.
     async fn again(&mut self, tries: &mut Tries, failure: Failure) -> Option<crate::Error> {
-        match self.link.take() {
-            Some(mut link) if !matches!(failure, Failure::Broken(_)) => {
-                if answered(link.undo()).await.is_ok() {
-                    self.link = Some(link);
-                }
-            }
-            _ => {}
+        if let Some(mut link) = self.link.take().filter(|_| !matches!(failure, Failure::Broken(_)))
+            && answered(link.undo()).await.is_ok()
+        {
+            self.link = Some(link);
         }
         if failure.may_pass() && tries.pause().await {
             return None;
         }
-        let error = self.address.into_error(failure, "write to");
+        let error = self.address.error(failure, "write to");
         tracing::warn!(kind = ?error.kind(), "{error}");
         Some(error)
     }
@@ -221,7 +218,8 @@ impl Tries {
             return false;
         }
         // Others try again, too, and not all at once.
-        let jitter = self.pause.mul_f64(0.5 + 0.5 * f64::from(crate::process::now().as_micros() as u8) / 255.0);
+        let jitter =
+            self.pause.mul_f64(0.5 + 0.5 * f64::from(crate::process::now().as_micros() as u8) / 255.0);
         sleep(jitter.min(self.until - now)).await;
         self.pause = (self.pause * 2).min(PAUSES[1]);
         true
@@ -242,7 +240,7 @@ impl Group {
         match job {
             Job::Append(pending) => {
                 self.bytes += pending.work.encoded.bytes;
-                self.appends.push(pending);
+                self.appends.push(*pending);
             }
             Job::Lease(pending) => self.leases.push(pending),
             Job::Close(reply) => return Some(reply),

@@ -9,3 +9,4 @@ async fn make() -> OwnSchema {
 }
 
 party_bus::bus_conformance!(make);
+party_bus::bus_model!(make, 16);

@@ -2,5 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod broken;
 mod conformance;
+mod crowd;
+mod opening;
 mod stage;
