@@ -2,15 +2,16 @@
 //! is checked against it in memory, and what those that stand come to is written with the next.
 
 use super::{
+    columns::Compacted,
     failure::Failure,
     fetch::{Known, Numbers, Session, Stored, fetch},
     link::Link,
-    rows::{Compacted, Rows},
+    rows::Rows,
 };
 use crate::{
     Batch, Durability, Encoded, Error, ErrorKind, Expect, Receipt, Result, encoded::items_of, refusal,
 };
-use party_core::{Change, Item, ItemId, NewRecord, Offset, Op, SessionId, ThreadId};
+use party_core::{Change, Item, ItemId, Offset, Op, SessionId, ThreadId};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -251,12 +252,23 @@ impl<'w> Group<'w, '_> {
     fn put_records(&mut self, id: i64, first: Offset, write: &'w Write) -> Result<(), Failure> {
         let Write { batch, encoded, .. } = write;
         for (index, record) in batch.records.iter().enumerate() {
-            let items: Vec<i64> =
-                record.items.iter().map(|item| self.item(id, item.id)).collect::<Result<_, _>>()?;
+            let mut items = Vec::with_capacity(record.items.len());
+            // What was erased does not count as it was.
+            let mut bytes = record.body.get().len();
+            for item in &record.items {
+                items.push(self.item(id, item.id)?);
+                let stored = self.known.items.get(&item.id).and_then(|stored| stored.body.as_deref());
+                bytes += stored.map_or(0, str::len);
+            }
             let offset = first.plus(index as u64);
-            let bytes = size(record, &encoded.items[index]);
             let author = batch.author.as_ref();
-            self.rows.records.push((id, offset, bytes), record, author, items, encoded.ops[index].as_deref());
+            self.rows.records.push(
+                (id, offset, bytes as u64),
+                record,
+                author,
+                items,
+                encoded.ops[index].as_deref(),
+            );
         }
         Ok(())
     }
@@ -292,14 +304,11 @@ struct Fresh<'w> {
     record: u64,
 }
 
-fn size(record: &NewRecord, items: &[String]) -> u64 {
-    record.body.get().len() as u64 + items.iter().map(|text| text.len() as u64).sum::<u64>()
-}
-
 /// The same item again, or one that was erased, is no write.
 fn expect_same(stored: &str, item: &Item, text: &str) -> Result<(), Failure> {
     // Equal items may differ in the order of unknown fields.
     let is_same = stored == text
-        || serde_json::from_str::<Item>(stored).is_ok_and(|stored| stored == *item || stored.is_erased());
+        || serde_json::from_str::<Item>(stored)
+            .is_ok_and(|stored| stored == *item || stored.is_erased() && stored == item.erased());
     if is_same { Ok(()) } else { Err(refusal::item_conflict(item.id).into()) }
 }

@@ -4,18 +4,16 @@ use super::{
     append::Write,
     failure::Failure,
     link::Link,
-    row::{int, parse, uid, uint},
+    named::Named,
+    row::{parse, uid, uint},
 };
-use crate::{Tenure, encoded::items_of};
+use crate::Tenure;
 use futures::join;
 use party_core::{
-    BatchId, Compaction, ItemId, Offset, Op, Origin, Outline, Outlined, Place, SessionId, Span, ThreadId,
+    BatchId, Compaction, ItemId, Offset, Origin, Outline, Outlined, Place, SessionId, Span, ThreadId,
     ThreadKind, ThreadState,
 };
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
-};
+use std::{borrow::Cow, collections::HashMap};
 use tokio_postgres::Row;
 
 /// Locks the sessions in the same order as every writer does.
@@ -111,73 +109,6 @@ impl Numbers {
         }
         Ok(())
     }
-}
-
-/// What the batches name.
-#[derive(Default)]
-struct Named {
-    sessions: BTreeSet<SessionId>,
-    batches: BTreeSet<(SessionId, BatchId)>,
-    /// Whether a batch brings it.
-    items: BTreeMap<ItemId, bool>,
-    /// Whether all that it descends from is asked for.
-    threads: BTreeMap<(SessionId, ThreadId), bool>,
-    /// Ends of ranges that are compacted.
-    ends: BTreeSet<i64>,
-    /// At most so many rows with numbers of their own come of them.
-    rows: usize,
-}
-
-impl Named {
-    fn of(writes: &[Write]) -> Self {
-        let mut named = Self::default();
-        let ops =
-            |write: &'_ Write| write.batch.records.iter().any(|record| record.ops.iter().any(is_compact));
-        let compacting: BTreeSet<SessionId> =
-            writes.iter().filter(|write| ops(write)).map(|write| write.batch.session).collect();
-        for Write { batch, .. } in writes {
-            named.sessions.insert(batch.session);
-            named.batches.insert((batch.session, batch.id));
-            let compacts = compacting.contains(&batch.session);
-            for record in &batch.records {
-                for item in &record.items {
-                    named.items.insert(item.id, true);
-                    named.rows += 1;
-                }
-                record.ops.iter().for_each(|op| named.op(batch.session, op, compacts));
-            }
-        }
-        named
-    }
-
-    fn op(&mut self, session: SessionId, op: &Op, deep: bool) {
-        for item in items_of(op) {
-            self.items.entry(*item).or_default();
-        }
-        let threads: &[ThreadId] = match op {
-            Op::Add { threads, .. } => threads,
-            Op::Branch { thread, from: parent, .. } | Op::Tangent { thread, parent, .. } => {
-                &[*thread, *parent]
-            }
-            Op::Open { thread, .. }
-            | Op::Compact { thread, .. }
-            | Op::Resolve { thread, .. }
-            | Op::Abandon { thread }
-            | Op::Close { thread } => std::slice::from_ref(thread),
-            Op::Unknown(_) => &[],
-        };
-        for thread in threads {
-            *self.threads.entry((session, *thread)).or_default() |= deep;
-        }
-        if let Op::Compact { first, last, .. } = op {
-            self.ends.extend([int(*first), int(*last)]);
-        }
-        self.rows += usize::from(matches!(op, Op::Open { .. } | Op::Branch { .. } | Op::Tangent { .. }));
-    }
-}
-
-const fn is_compact(op: &Op) -> bool {
-    matches!(op, Op::Compact { .. })
 }
 
 /// Begins a transaction by `begin`, locks the sessions of `writes`, and reads what they are checked

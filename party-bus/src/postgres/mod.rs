@@ -4,10 +4,13 @@ mod append;
 mod bell;
 mod board;
 mod care;
+mod columns;
 mod failure;
 mod fetch;
 mod lease;
 mod link;
+mod list;
+mod named;
 mod open;
 mod options;
 mod prune;
@@ -217,11 +220,11 @@ impl Bus for PostgresBus {
     }
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
-        self.readers.read(|link| window::sessions(link, &query)).await
+        self.readers.read(|link| list::sessions(link, &query)).await
     }
 
     async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
-        self.readers.read(|link| window::threads(link, &query)).await
+        self.readers.read(|link| list::threads(link, &query)).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {

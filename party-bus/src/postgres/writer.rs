@@ -68,9 +68,16 @@ impl Writer {
             let Some(job) = queue.recv().await else { break };
             let mut group = Group::default();
             closing = group.take(job);
-            while closing.is_none() && !group.is_full() {
-                let Ok(job) = queue.try_recv() else { break };
-                closing = group.take(job);
+            // Those who were just answered may have more to write: they get their turn to say so before
+            // the group leaves, or it would leave half empty each time.
+            let mut taken = 0;
+            while closing.is_none() && !group.is_full() && taken < group.len() {
+                taken = group.len();
+                tokio::task::yield_now().await;
+                while closing.is_none() && !group.is_full() {
+                    let Ok(job) = queue.try_recv() else { break };
+                    closing = group.take(job);
+                }
             }
             self.lease(group.leases).await;
             self.append(group.appends).await;
@@ -248,7 +255,11 @@ impl Group {
         None
     }
 
-    fn is_full(&self) -> bool {
-        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES
+    const fn len(&self) -> usize {
+        self.appends.len() + self.leases.len()
+    }
+
+    const fn is_full(&self) -> bool {
+        self.len() >= GROUP || self.bytes >= GROUP_BYTES
     }
 }

@@ -6,4 +6,5 @@ mod broken;
 mod conformance;
 mod crowd;
 mod opening;
+mod raw;
 mod stage;
