@@ -94,7 +94,7 @@ async fn ensure(link: &Link, address: &Address) -> Result<(), Failure> {
 
 async fn create(link: &Link) -> Result<(), Failure> {
     link.batch(include_str!("schema.sql")).await?;
-    // Tables of our size do not wait for a tenth of them to change before they are looked at again.
+    link.batch(include_str!("views.sql")).await?;
     link.batch(
         "INSERT INTO store VALUES (1, 'party', 1, replace(gen_random_uuid()::text, '-', ''), 1, false);
          INSERT INTO pulse SELECT 'pulse'::regclass",

@@ -149,17 +149,3 @@ CREATE TABLE indexed (
     session bigint PRIMARY KEY,
     "offset" bigint NOT NULL
 );
-
--- For people who look with psql.
-CREATE VIEW parties AS
-    SELECT encode(uid, 'hex') AS session, kind, key, head, to_timestamp(opened_at / 1e6) AS opened_at,
-        lease_owner AS driver, to_timestamp(lease_until / 1e6) AS driven_until, partial
-    FROM session WHERE opened_at IS NOT NULL;
-
-CREATE VIEW party_messages AS
-    SELECT encode(session.uid, 'hex') AS session, encode(thread.uid, 'hex') AS thread, thread.kind, entry.position,
-        entry.place >> 20 AS "offset", item.body
-    FROM entry
-    JOIN thread ON thread.id = entry.thread
-    JOIN session ON session.id = thread.session
-    JOIN item ON item.id = entry.item;

@@ -1,7 +1,10 @@
 //! A store in one SQLite file: one thread writes, a few connections read.
 
+mod admin;
 mod append;
+mod backup;
 mod bell;
+mod care;
 mod checkpoint;
 mod code;
 mod connect;
@@ -13,6 +16,7 @@ mod open;
 mod read;
 mod readers;
 mod row;
+mod search;
 mod thread;
 mod topology;
 mod window;
@@ -48,6 +52,7 @@ use writer::{Counters, Job, Writer};
 /// long enough.
 #[derive(Debug)]
 pub struct SqliteBus {
+    path: Arc<Path>,
     info: BusInfo,
     writer: mpsc::Sender<Job>,
     readers: Arc<Readers>,
@@ -103,8 +108,8 @@ impl SqliteBus {
             let readers = Readers::new(Arc::clone(&path));
             let (writer, thread) =
                 Writer::start(Arc::clone(&path), conn, Arc::clone(&bell), Arc::clone(&counters))?;
-            let threads = Mutex::new(vec![thread, bell.sweep(path)?]);
-            Ok(Self { info, writer, readers, bell, counters, threads })
+            let threads = Mutex::new(vec![thread, bell.sweep(Arc::clone(&path))?]);
+            Ok(Self { path, info, writer, readers, bell, counters, threads })
         });
         opened.await.unwrap_or_else(|_| Err(refusal::closed()))
     }

@@ -198,10 +198,10 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
     let capabilities = Capabilities {
         durable: true,
         cross_process: true,
-        backup: false,
-        prune: false,
-        erase: false,
-        search: false,
+        backup: true,
+        prune: true,
+        erase: true,
+        search: true,
     };
     Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
 }
@@ -213,6 +213,7 @@ fn initialise(conn: &Connection) -> Result<(), Failure> {
     let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
     if header(&tx)?.0 == 0 {
         tx.execute_batch(include_str!("schema.sql"))?;
+        tx.execute_batch(include_str!("views.sql"))?;
         tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0)", [])?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -32,8 +32,12 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) enum Job {
     Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
     Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
+    Care(Care),
     Close(oneshot::Sender<Result<()>>),
 }
+
+/// Work in a transaction of its own; whether the connection can still be trusted.
+pub(super) type Care = Box<dyn FnOnce(Result<&Connection, Failure>) -> bool + Send>;
 
 /// What the writer has done.
 #[derive(Debug, Default)]
@@ -83,7 +87,13 @@ impl Writer {
                 let Ok(job) = queue.try_recv() else { break };
                 closing = group.take(job);
             }
+            let care = group.care.take();
             self.commit(group);
+            if let Some(care) = care
+                && !care(self.connection())
+            {
+                self.conn = None;
+            }
             if let Some(conn) = &self.conn {
                 checkpoints.look(conn, queue.is_empty());
             }
@@ -174,6 +184,25 @@ impl Writer {
     }
 }
 
+/// Does `work` in a synced transaction, after which nothing of what it removed is left in the pages that
+/// it changed.
+pub(super) fn alone<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    conn.pragma_update(None, "secure_delete", true)?;
+    begin(conn, true)?;
+    let done = work(conn).and_then(|done| {
+        execute(conn, "COMMIT")?;
+        Ok(done)
+    });
+    if done.as_ref().is_err_and(|failure| !failure.is_fatal()) {
+        execute(conn, "ROLLBACK")?;
+    }
+    conn.pragma_update(None, "secure_delete", false)?;
+    done
+}
+
 /// Begins a transaction whose commit is synced, or not. The first one that is not, since the store
 /// was left clean, is synced after all, and notes that from now on something may be lost.
 fn begin(conn: &Connection, synced: bool) -> Result<bool, Failure> {
@@ -229,6 +258,8 @@ fn guarded<T>(
 struct Group {
     appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
+    /// What comes behind them, by itself.
+    care: Option<Care>,
     bytes: usize,
 }
 
@@ -243,6 +274,7 @@ impl Group {
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),
+            Job::Care(care) => self.care = Some(care),
             Job::Close(reply) => return Some(reply),
         }
         None
@@ -266,7 +298,7 @@ impl Group {
     }
 
     fn is_full(&self) -> bool {
-        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES
+        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES || self.care.is_some()
     }
 }
 

@@ -3,9 +3,9 @@
 use super::stage::{Look, OwnSchema, fresh};
 use party_bus::{
     Bus as _, BusExt as _, Classes, ErrorKind, PostgresBus, PostgresOptions, Read,
-    conformance::{Sample, note},
+    conformance::{Sample, note, say},
 };
-use party_core::{Offset, RecordClass};
+use party_core::{Author, How, Offset, Op, RecordClass};
 use std::{sync::Arc, time::Duration};
 use test_support::postgres::Cluster;
 
@@ -110,4 +110,27 @@ async fn the_epoch_is_raised_by_an_unclean_stop_and_by_no_clean_one() {
     assert_eq!(again.info().epoch, first + 1);
     let records = again.read_to_end(sample.session, Offset::START, Classes::ALL).await.unwrap();
     assert_eq!(records.len(), 3);
+}
+
+#[tokio::test]
+async fn people_with_a_database_client_find_parties_and_their_messages() {
+    let stage = OwnSchema::new("views");
+    let bus = stage.bus().await;
+    let mut sample = Sample::opened(&bus).await;
+    let threads = sample.open_threads(2).await;
+    let item = say(&Author::human("ann"), "ship it?");
+    let add = Op::Add { threads: threads.clone(), item: item.id, how: How::Said };
+    let delivered = note(RecordClass::Decision, "").with_item(Arc::clone(&item)).with_op(add);
+    sample.write([delivered]).await.unwrap();
+    let look = stage.look().await;
+    let party =
+        look.client.query_one("SELECT session, state, records, depth FROM parties", &[]).await.unwrap();
+    let shown: (String, String, i64, i64) = (party.get(0), party.get(1), party.get(2), party.get(3));
+    assert_eq!(shown, (sample.session.to_string(), "open".into(), 3, 0));
+    let sql = "SELECT session, \"offset\", thread, position, item, author, text FROM party_messages";
+    let said = look.client.query_one(sql, &[]).await.unwrap();
+    let names = [0, 2, 4].map(|column| said.get::<_, String>(column));
+    assert_eq!(names, [sample.session.to_string(), threads[0].to_string(), item.id.to_string()]);
+    assert_eq!((said.get::<_, i64>(1), said.get::<_, i64>(3)), (3, 1));
+    assert_eq!([5, 6].map(|column| said.get::<_, String>(column)), ["ann", "ship it?"]);
 }
