@@ -1,11 +1,11 @@
 //! What the checks of a group of batches need to know, read in one round trip behind the locks.
 
 use super::{
-    append::Write,
     failure::Failure,
     link::Link,
     named::Named,
     row::{parse, uid, uint},
+    write::Write,
 };
 use crate::Tenure;
 use futures::join;

@@ -22,6 +22,7 @@ mod search;
 mod tls;
 mod verify;
 mod window;
+mod write;
 mod writer;
 
 pub use options::{Channel, PostgresOptions, Tls};
@@ -31,7 +32,6 @@ use crate::{
     Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch,
     Window, async_trait, refusal,
 };
-use append::Write;
 use board::Board;
 use care::Care;
 use lease::Turn;
@@ -47,6 +47,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep},
 };
+use write::Write;
 use writer::{Job, Pending, Tries, Writer};
 
 /// How long an answer that may be an old one is held back, so that nobody asks in a tight loop while a long

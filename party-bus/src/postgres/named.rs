@@ -1,6 +1,6 @@
 //! What a group of batches names, to be read in one go.
 
-use super::{append::Write, row::int};
+use super::{row::int, write::Write};
 use crate::encoded::items_of;
 use party_core::{BatchId, ItemId, Op, SessionId, ThreadId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,6 +5,7 @@ use super::{
     link::{Address, Link},
 };
 use crate::{BusInfo, Capabilities, Error, ErrorKind};
+use tokio_postgres::error::SqlState;
 
 /// The schema that this version reads and writes.
 const SCHEMA: i32 = 1;
@@ -73,7 +74,12 @@ async fn ensure(link: &Link, address: &Address) -> Result<(), Failure> {
         }
         return create(link).await;
     }
-    let rows = link.query("SELECT application::text, schema FROM store", &[]).await?;
+    let rows = match link.query("SELECT application::text, schema FROM store", &[]).await {
+        Err(Failure::Failed(error)) if error.code() == Some(&SqlState::UNDEFINED_COLUMN) => {
+            return Err(not_ours());
+        }
+        rows => rows?,
+    };
     let row = rows.first().ok_or_else(not_ours)?;
     let (application, schema): (String, i32) = (row.try_get(0)?, row.try_get(1)?);
     match schema {

@@ -49,25 +49,36 @@ struct Step {
 }
 
 pub(super) async fn window(mut link: Reader, window: &Window) -> Result<Page<Entry>, Failure> {
-    let mut steps = lineage(&mut link, window).await?;
-    // Entries never change, compactions come: only a view that shows some has to be of one moment.
+    if let Some(page) = look(&mut link, window, false).await? {
+        return Ok(page);
+    }
+    link.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let page = look(&mut link, window, true).await?;
+    link.commit().await?;
+    page.ok_or_else(|| Failure::corrupt(format!("entries of thread {} are missing", window.thread)))
+}
+
+/// `None` where what was seen may not be of one moment, and has to be. Entries never change; compactions
+/// come, and sessions that are pruned go.
+async fn look(
+    link: &mut Reader,
+    window: &Window,
+    is_one_moment: bool,
+) -> Result<Option<Page<Entry>>, Failure> {
+    let steps = lineage(link, window).await?;
     let has_compactions = window.layer == Layer::Shown && steps.iter().any(|step| step.has_compactions);
-    if has_compactions {
-        link.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-        steps = lineage(&mut link, window).await?;
+    if has_compactions && !is_one_moment {
+        return Ok(None);
     }
     let head = steps.first().map_or(0, |step| step.level.last);
     let mut walk = Walk::new(window.side, window.limit, head);
     while let Some(ask) = walk.ask() {
-        let found = if has_compactions { nearest(&mut link, &steps, ask).await? } else { None };
+        let found = if has_compactions { nearest(link, &steps, ask).await? } else { None };
         walk.answer(found);
     }
     let walked = walk.finish();
-    let entries = entries(&mut link, window, &steps, &walked).await?;
-    if has_compactions {
-        link.commit().await?;
-    }
-    Ok(Page { entries, scanned_to: walked.scanned_to, more: walked.more })
+    let entries = entries(link, window, &steps, &walked).await?;
+    Ok(entries.map(|entries| Page { entries, scanned_to: walked.scanned_to, more: walked.more }))
 }
 
 async fn lineage(link: &mut Reader, window: &Window) -> Result<Vec<Step>, Failure> {
@@ -106,12 +117,13 @@ async fn nearest(link: &mut Reader, steps: &[Step], ask: Ask) -> Result<Option<C
     Ok(ask.nearest(found, |compaction| compaction.span))
 }
 
+/// `None` where some are missing.
 async fn entries(
     link: &mut Reader,
     window: &Window,
     steps: &[Step],
     walked: &Walked,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Option<Vec<Entry>>, Failure> {
     let (mut threads, mut firsts, mut lasts, mut count) = (Vec::new(), Vec::new(), Vec::new(), 0);
     let mut found = Vec::new();
     let mut summaries = Vec::new();
@@ -134,14 +146,13 @@ async fn entries(
         }
     }
     if found.len() as u64 != count {
-        let why = format!("thread {} shows {} entries where it has {count}", window.thread, found.len());
-        return Err(Failure::corrupt(why));
+        return Ok(None);
     }
     if !summaries.is_empty() {
         found.extend(summary_entries(link, &summaries).await?);
         found.sort_by_key(|entry| entry.position);
     }
-    Ok(found)
+    Ok(Some(found))
 }
 
 fn entry(window: &Window, row: &Row) -> Result<Entry, Failure> {

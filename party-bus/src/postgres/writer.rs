@@ -2,13 +2,14 @@
 //! one sync of the server's log for all of them, and no timer.
 
 use super::{
-    append::{self, Write},
+    append,
     board::Board,
     failure::Failure,
     fetch::Numbers,
     lease::{self, Turn},
     link::{Address, Link, Use, answered},
     open::raise_epoch,
+    write::Write,
 };
 use crate::{Lease, Receipt, Result};
 use std::{sync::Arc, time::Duration};
@@ -163,6 +164,8 @@ impl Writer {
         let link = match self.link.take().filter(|link| !link.is_closed()) {
             Some(link) => link,
             None => {
+                // A server that crashed may give the numbers out again that it gave last.
+                self.numbers = Numbers::default();
                 let mut link = self.address.connect(Use::Keys, None).await?;
                 link.begin("BEGIN").await?;
                 raise_epoch(&link).await?;

@@ -6,5 +6,4 @@ mod broken;
 mod conformance;
 mod crowd;
 mod opening;
-mod raw;
 mod stage;
