@@ -3,7 +3,7 @@
 
 use super::{
     append::Write,
-    bell::Bell,
+    bell::{Bell, Ringer},
     checkpoint::{self, Checkpoints},
     connect::connect,
     failure::Failure,
@@ -50,7 +50,7 @@ pub(super) struct Writer {
     path: Arc<Path>,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
-    bell: Arc<Bell>,
+    ringer: Ringer,
     counters: Arc<Counters>,
 }
 
@@ -66,7 +66,7 @@ impl Writer {
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
         checkpoint::configure(&conn).map_err(trouble)?;
         let checkpoints = Checkpoints::start(Arc::clone(&path))?;
-        let writer = Self { path, conn: Some(conn), bell, counters };
+        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -111,17 +111,25 @@ impl Writer {
         if group.appends.is_empty() && group.leases.is_empty() {
             return;
         }
-        let (receipts, leases) = self.transact(&group).unwrap_or_else(|failure| {
-            let error = self.give_up(failure);
-            let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
-            (receipts, group.leases.iter().map(|_| Err(error.again())).collect())
-        });
+        let ((receipts, leases), rings) = match self.transact(&group) {
+            Ok((answers, wrote)) => (answers, wrote),
+            Err(failure) => {
+                let error = self.give_up(failure);
+                let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
+                let leases = group.leases.iter().map(|_| Err(error.again())).collect();
+                // A commit that failed may be visible all the same.
+                ((receipts, leases), true)
+            }
+        };
         answer(group.appends, receipts);
         answer(group.leases, leases);
-        self.bell.ring();
+        if rings {
+            self.ringer.ring();
+        }
     }
 
-    fn transact(&mut self, group: &Group) -> Result<Answers, Failure> {
+    /// The answers, and whether anything was written.
+    fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
         let path = Arc::clone(&self.path);
         let conn = self.connection()?;
         let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
@@ -144,7 +152,7 @@ impl Writer {
         execute(conn, "COMMIT")?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
-        Ok((receipts, leases))
+        Ok(((receipts, leases), wrote))
     }
 
     fn connection(&mut self) -> Result<&Connection, Failure> {
