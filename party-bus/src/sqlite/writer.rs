@@ -98,16 +98,22 @@ impl Writer {
 
     /// Writes a group in one transaction, and answers when it stands.
     fn commit(&mut self, group: Group) {
-        if group.appends.is_empty() && group.leases.is_empty() {
+        if group.len() == 0 {
             return;
         }
-        let (receipts, leases) = self.transact(&group).unwrap_or_else(|failure| {
-            let error = self.give_up(failure);
-            let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
-            (receipts, group.leases.iter().map(|_| Err(error.again())).collect())
-        });
-        answer(group.appends, receipts);
-        answer(group.leases, leases);
+        match self.transact(&group) {
+            Ok((receipts, leases)) => {
+                answer(group.appends, receipts);
+                answer(group.leases, leases);
+            }
+            Err(failure) => match self.give_up(failure) {
+                // What is small may fit where all of it does not.
+                error if error.kind() == ErrorKind::Full && group.len() > 1 => {
+                    return group.split().for_each(|one| self.commit(one));
+                }
+                error => group.refuse(&error),
+            },
+        }
         self.bell.ring();
     }
 
@@ -265,8 +271,26 @@ impl Group {
         Ok((receipts, leases.collect::<Result<Vec<_>, _>>()?))
     }
 
+    /// Each piece of work by itself; leases first, for they need least, and keep paid work alive.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let leases = self.leases.into_iter().map(|lease| Self { leases: vec![lease], ..Self::default() });
+        let appends =
+            self.appends.into_iter().map(|append| Self { appends: vec![append], ..Self::default() });
+        leases.chain(appends)
+    }
+
+    fn refuse(self, error: &Error) {
+        let (appends, leases) = (self.appends.len(), self.leases.len());
+        answer(self.appends, (0..appends).map(|_| Err(error.again())).collect());
+        answer(self.leases, (0..leases).map(|_| Err(error.again())).collect());
+    }
+
+    const fn len(&self) -> usize {
+        self.appends.len() + self.leases.len()
+    }
+
     fn is_full(&self) -> bool {
-        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES
+        self.len() >= GROUP || self.bytes >= GROUP_BYTES
     }
 }
 

@@ -41,6 +41,7 @@ async fn child_that_is_killed() {
         while let Some(done) = work.join_next().await {
             done.unwrap();
         }
+        tell("closing");
         bus.close().await.unwrap();
     }
 }
@@ -74,6 +75,7 @@ async fn post_to(bus: Arc<dyn Bus>, sessions: Vec<SessionId>, mut random: Random
 struct Heard {
     acknowledged: Vec<Acknowledged>,
     tokens: BTreeMap<SessionId, u64>,
+    closing: bool,
 }
 
 impl Heard {
@@ -87,7 +89,7 @@ impl Heard {
                     self.tokens.insert(session, token);
                 }
             }
-            _ => {}
+            _ => self.closing |= line == "closing",
         }
     }
 }
@@ -96,10 +98,15 @@ impl Heard {
 fn killed(path: &Path, round: u64, random: &mut Random) -> Heard {
     let running = Running::start("kill::child_that_is_killed", path, format!("{round} {}", random.next()));
     let mut heard = Heard::default();
-    if random.happens(10) {
+    if random.happens(8) {
         thread::sleep(random.duration(Duration::from_millis(25)));
+    } else if random.happens(8) {
+        while !heard.closing {
+            heard.take(&running.line().expect("the process lives until it is killed"));
+        }
+        thread::sleep(random.duration(Duration::from_millis(8)));
     } else {
-        let wanted = 1 + random.below(100);
+        let wanted = 1 + random.below(40);
         while heard.acknowledged.len() < wanted {
             heard.take(&running.line().expect("the process lives until it is killed"));
         }

@@ -35,7 +35,7 @@ async fn written(folder: &Path) -> Written {
         Script::take(&bus, sessions[1], Random::seeded(random.next())).await,
     ];
     let mut heads = vec![[0, 0]];
-    for batch in 0..24 {
+    for batch in 0..16 {
         if batch % 6 == 5 {
             bus.append(post(sessions[batch % 2], &mut random)).await.unwrap();
         } else {
@@ -81,15 +81,15 @@ impl Written {
     fn variants(&self) -> Vec<(usize, Vec<u8>)> {
         let mut random = Random::new();
         let (log, mut variants) = (&self.log, Vec::new());
-        let bounds = (HEADER..log.len()).step_by(FRAME).flat_map(|bound| [bound - 1, bound, bound + 24]);
+        let bounds = (HEADER..log.len()).step_by(FRAME).flat_map(|bound| [bound, bound + 24]);
         let between = (0..log.len()).step_by(log.len() / 250);
         variants.extend(bounds.chain(between).map(|end| (end, log[..end].to_vec())));
-        for _ in 0..300 {
+        for _ in 0..200 {
             let (at, mut flipped) = (random.below(log.len()), log.clone());
             flipped[at] ^= 1 << random.below(8);
             variants.push((at, flipped));
         }
-        for _ in 0..250 {
+        for _ in 0..200 {
             let (at, mut zeroed) = (random.below(log.len() / SECTOR) * SECTOR, log.clone());
             zeroed[at..at + SECTOR].fill(0);
             variants.push((at, zeroed));

@@ -180,9 +180,13 @@ fn mark(id: BatchId, nth: usize, count: usize, text: &str) -> String {
 
 /// The next batch of an input by somebody who drives nothing.
 pub(crate) fn post(session: SessionId, random: &mut Random) -> Batch {
+    post_text(session, random, "hi")
+}
+
+pub(crate) fn post_text(session: SessionId, random: &mut Random, text: &str) -> Batch {
     let id = BatchId::derive(&[b"post", &random.next().to_be_bytes()]);
     let ann = Author::human("ann");
-    let item = Item::message(ItemId::derive(&[id.as_bytes()]), ann.clone(), Timestamp::from_micros(9), "hi");
-    let record = note(RecordClass::Input, &mark(id, 0, 1, "hi")).with_item(item);
+    let item = Item::message(ItemId::derive(&[id.as_bytes()]), ann.clone(), Timestamp::from_micros(9), text);
+    let record = note(RecordClass::Input, &mark(id, 0, 1, text)).with_item(item);
     Batch::input(session, id, ann, vec![record])
 }
