@@ -160,7 +160,7 @@ async fn child_that_closes_on_a_full_disk() {
     let mut script = Script::take(&bus, session, Random::new()).await;
     let (mut acknowledged, mut random) = (vec![script.write().await.unwrap()], Random::new());
     loop {
-        let batch = post_text(session, &mut random, &"x".repeat(10_000));
+        let batch = post_text(session, &mut random, &"x".repeat(50_000));
         match bus.append(batch.clone()).await {
             Ok(receipt) => acknowledged.push(Acknowledged::new(batch, receipt)),
             Err(error) => break assert_eq!(error.kind(), ErrorKind::Full),
@@ -179,7 +179,7 @@ async fn child_that_closes_on_a_full_disk() {
 
 #[test]
 fn a_store_that_was_closed_on_a_full_disk_opens_once_it_has_space() {
-    if on_a_small_disk("full::child_that_closes_on_a_full_disk", "400k").is_none() {
+    if on_a_small_disk("full::child_that_closes_on_a_full_disk", "800k").is_none() {
         println!("not tested: no disk can be mounted here");
     }
 }
