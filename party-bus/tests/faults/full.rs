@@ -9,6 +9,7 @@ use crate::{
 };
 use party_bus::{Bus, BusExt as _, ErrorKind, LeaseOp, SqliteBus};
 use party_core::{Offset, SessionId};
+use rusqlite::Connection;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -219,16 +220,21 @@ async fn child_with_a_batch_that_does_not_fit() {
     script.write().await.unwrap();
     let session = script.session;
     let renew = LeaseOp::Renew { session, fencing_token: script.token, term: Duration::from_secs(600) };
+    let lock = Connection::open(&path).unwrap();
     for _ in 0..5 {
         let [before, after] = [(); 2].map(|()| post(session, &mut random));
         let large = post_text(session, &mut random, &"x".repeat(2 << 20));
-        // The first is on its way while the others meet in the queue.
-        let (before, refused, after, renewed) = futures::join!(
+        // The first waits for the lock, and the others in the queue behind it.
+        lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let mut all = Box::pin(futures::future::join4(
             bus.append(before),
-            bus.append(large),
+            bus.lease(renew.clone()),
             bus.append(after),
-            bus.lease(renew.clone())
-        );
+            bus.append(large),
+        ));
+        assert!(futures::poll!(&mut all).is_pending());
+        lock.execute_batch("ROLLBACK").unwrap();
+        let (before, renewed, after, refused) = all.await;
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::Full);
         assert_eq!(after.unwrap().last, before.unwrap().last.plus(1));
         assert!(renewed.unwrap().is_some());
