@@ -24,9 +24,9 @@ mod memory {
 mod sqlite {
     use party_bus::*;
     use party_bus::{bus_conformance, bus_model, conformance::Stage};
+    use party_core::*;
     use std::{path::Path, sync::Arc};
     use tempfile::TempDir;
-    use party_core::*;
 
     struct InAFile(TempDir);
 
@@ -48,24 +48,56 @@ mod sqlite {
     struct Cared(SqliteBus);
     #[async_trait]
     impl Bus for Cared {
-        fn info(&self) -> &BusInfo { self.0.info() }
-        async fn append(&self, batch: Batch) -> Result<Receipt> { self.0.append(batch).await }
-        async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> { self.0.read(read).await }
-        async fn changed(&self, watch: Watch) -> Result<Changed> { self.0.changed(watch).await }
-        async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>> { self.0.lease(op).await }
-        async fn sessions(&self, q: SessionQuery) -> Result<Page<SessionInfo>> { self.0.sessions(q).await }
-        async fn threads(&self, q: ThreadQuery) -> Result<Page<ThreadInfo>> { self.0.threads(q).await }
-        async fn window(&self, w: Window) -> Result<Page<Entry>> { self.0.window(w).await }
-        async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> { self.0.items(ids).await }
-        async fn close(&self) -> Result<()> { self.0.close().await }
+        fn info(&self) -> &BusInfo {
+            self.0.info()
+        }
+        async fn append(&self, batch: Batch) -> Result<Receipt> {
+            self.0.append(batch).await
+        }
+        async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
+            self.0.read(read).await
+        }
+        async fn changed(&self, watch: Watch) -> Result<Changed> {
+            self.0.changed(watch).await
+        }
+        async fn lease(&self, op: LeaseOp) -> Result<Option<Lease>> {
+            self.0.lease(op).await
+        }
+        async fn sessions(&self, q: SessionQuery) -> Result<Page<SessionInfo>> {
+            self.0.sessions(q).await
+        }
+        async fn threads(&self, q: ThreadQuery) -> Result<Page<ThreadInfo>> {
+            self.0.threads(q).await
+        }
+        async fn window(&self, w: Window) -> Result<Page<Entry>> {
+            self.0.window(w).await
+        }
+        async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> {
+            self.0.items(ids).await
+        }
+        async fn close(&self) -> Result<()> {
+            self.0.close().await
+        }
     }
-    fn no<T>() -> Result<T> { Err(Error::new(ErrorKind::Unsupported, "interim")) }
+    fn no<T>() -> Result<T> {
+        Err(Error::new(ErrorKind::Unsupported, "interim"))
+    }
     #[async_trait]
     impl BusAdmin for Cared {
-        async fn verify(&self, scope: Scope) -> Result<Report> { verify(self, scope).await }
-        async fn backup(&self, _to: &Path) -> Result<()> { no() }
-        async fn prune(&self, _p: Prune) -> Result<Pruned> { no() }
-        async fn erase(&self, _p: Erase) -> Result<Erased> { no() }
-        async fn search(&self, _p: Search) -> Result<Page<Found>> { no() }
+        async fn verify(&self, scope: Scope) -> Result<Report> {
+            verify(self, scope).await
+        }
+        async fn backup(&self, _to: &Path) -> Result<()> {
+            no()
+        }
+        async fn prune(&self, _p: Prune) -> Result<Pruned> {
+            no()
+        }
+        async fn erase(&self, _p: Erase) -> Result<Erased> {
+            no()
+        }
+        async fn search(&self, _p: Search) -> Result<Page<Found>> {
+            no()
+        }
     }
 }

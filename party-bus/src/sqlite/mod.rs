@@ -5,6 +5,7 @@ mod bell;
 mod checkpoint;
 mod code;
 mod connect;
+mod doubt;
 mod failure;
 mod item;
 mod lease;

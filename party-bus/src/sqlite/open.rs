@@ -145,7 +145,7 @@ fn was_never_written(path: &Path) -> bool {
 }
 
 /// The file that SQLite keeps beside `path`, or beside what that links to, under a longer name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push(suffix);
     name.into()

@@ -6,6 +6,7 @@ use super::{
     bell::Bell,
     checkpoint::{self, Checkpoints},
     connect::connect,
+    doubt::Doubt,
     failure::Failure,
     lease,
 };
@@ -48,6 +49,7 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     bell: Arc<Bell>,
     counters: Arc<Counters>,
+    doubt: Doubt,
 }
 
 impl Writer {
@@ -61,8 +63,9 @@ impl Writer {
         let trouble =
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
         checkpoint::configure(&conn).map_err(trouble)?;
-        let checkpoints = Checkpoints::start(Arc::clone(&path))?;
-        let writer = Self { path, conn: Some(conn), bell, counters };
+        let doubt = Doubt::default();
+        let checkpoints = Checkpoints::start(Arc::clone(&path), doubt.clone())?;
+        let writer = Self { path, conn: Some(conn), bell, counters, doubt };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -152,11 +155,15 @@ impl Writer {
                 conn
             }
         };
+        self.doubt.settle(&conn, &self.path)?;
         Ok(self.conn.insert(conn))
     }
 
     /// Ends a transaction that cannot be committed.
     fn give_up(&mut self, failure: Failure) -> Error {
+        if let Failure::Sql(error) = &failure {
+            self.doubt.note(error);
+        }
         let error = failure.into_error("write to", &self.path);
         tracing::warn!(kind = ?error.kind(), source = ?std::error::Error::source(&error), "{error}");
         // Closing rolls back.
@@ -166,17 +173,22 @@ impl Writer {
 
     /// Syncs what was buffered and notes that nothing is left to lose.
     fn leave_clean(&mut self) -> Result<()> {
-        let path = Arc::clone(&self.path);
-        let mut leave = || -> Result<(), Failure> {
-            let conn = self.connection()?;
-            if !is_clean(conn)? {
-                conn.pragma_update(None, "synchronous", "full")?;
-                conn.execute("UPDATE store SET clean = 1", [])?;
-            }
-            // What another process still reads stays in the log; that is no trouble.
-            Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
-        };
-        leave().map_err(|failure| failure.into_error("close", &path))
+        // The log behind a failed sync is written again by the second try, and for another process.
+        let left = self.try_leave().or_else(|failure| {
+            self.give_up(failure);
+            self.try_leave()
+        });
+        left.map_err(|failure| failure.into_error("close", &self.path))
+    }
+
+    fn try_leave(&mut self) -> Result<(), Failure> {
+        let conn = self.connection()?;
+        if !is_clean(conn)? {
+            conn.pragma_update(None, "synchronous", "full")?;
+            conn.execute("UPDATE store SET clean = 1", [])?;
+        }
+        // What another process still reads stays in the log; that is no trouble.
+        Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 }
 

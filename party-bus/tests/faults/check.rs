@@ -2,7 +2,7 @@
 
 use crate::script::Acknowledged;
 use party_bus::{Bus, BusExt as _, Classes, ThreadQuery, Window};
-use party_core::{Layer, Offset, Record, SessionId, Side, Topology};
+use party_core::{BatchId, Layer, Offset, Record, SessionId, Side, Topology};
 use rusqlite::Connection;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -23,18 +23,19 @@ pub(crate) async fn session(bus: &Arc<dyn Bus>, session: SessionId) -> Vec<Arc<R
     records
 }
 
-/// Each record says which of how many of its batch it is.
+/// Which batch a record is of, which part of it, and of how many.
+pub(crate) fn part(record: &Record) -> (BatchId, usize, usize) {
+    let body: serde_json::Value = serde_json::from_str(record.body.get()).unwrap();
+    let words: Vec<&str> = body["text"].as_str().unwrap().split(' ').collect();
+    (words[0].parse().unwrap(), words[1].parse().unwrap(), words[2].parse().unwrap())
+}
+
 fn batches_are_whole(records: &[Arc<Record>]) {
     let mut rest = records;
     while let [first, ..] = rest {
-        let part = |record: &Record| {
-            let body: serde_json::Value = serde_json::from_str(record.body.get()).unwrap();
-            let words: Vec<String> = body["text"].as_str().unwrap().split(' ').map(str::to_owned).collect();
-            (words[0].clone(), words[1].parse::<usize>().unwrap(), words[2].parse::<usize>().unwrap())
-        };
         let (id, _, count) = part(first);
         let parts: Vec<_> = rest.iter().take(count).map(|record| part(record)).collect();
-        let whole: Vec<_> = (0..count).map(|nth| (id.clone(), nth, count)).collect();
+        let whole: Vec<_> = (0..count).map(|nth| (id, nth, count)).collect();
         assert_eq!(parts, whole, "a torn batch at {} of {}", first.offset, first.session);
         rest = &rest[count..];
     }
