@@ -45,6 +45,12 @@ use writer::{Counters, Job, Writer};
 /// wakes its readers at once; what another writes is seen within some 25 ms. It needs a tokio
 /// runtime, whose blocking threads it reads on.
 ///
+/// On a full disk what does not fit is refused as [`ErrorKind::Full`], and what is there is read and
+/// followed. Renewing a lease takes a page as well: it may be refused, and so is everybody who would take
+/// the session over. Until somebody does, the session's driver may write once there is space, its term
+/// over or not. After an error of the disk the connection is made anew, and behind a failed sync the log
+/// is written again, so that what is acknowledged later stands on what is on the disk.
+///
 /// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
 /// long enough.
 #[derive(Debug)]
