@@ -22,7 +22,7 @@ pub use claude::{PythonSdk, large_lines, recordings, rss_peak};
 pub use client::Client;
 pub use desk::Desk;
 pub use forum::Forum;
-pub use pairs::{Measured, Pairs, median};
+pub use pairs::{Measured, Pairs, median, quantile};
 pub use party::{PERSONAS, council, step_batches, turns};
 pub use peer::Peer;
 pub use report::{Goal, Row, is_bench_run, report, scratch};

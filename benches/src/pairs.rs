@@ -112,7 +112,8 @@ fn quartiles(values: &[f64]) -> (f64, f64) {
     (quantile(values, 0.25), quantile(values, 0.75))
 }
 
-fn quantile(values: &[f64], part: f64) -> f64 {
+/// The value below which `part` of `values` lie.
+pub fn quantile(values: &[f64], part: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let place = part * (sorted.len().saturating_sub(1)) as f64;

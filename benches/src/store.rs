@@ -22,10 +22,14 @@ pub struct Driven {
 }
 
 impl Driven {
+    /// What session `number` is called.
+    pub fn id(number: u64) -> SessionId {
+        SessionId::derive(&[b"bench", &number.to_be_bytes()])
+    }
+
     /// Session `number` of a bench, opened on `bus`.
     pub async fn open(bus: &SqliteBus, number: u64) -> party_bus::Result<Self> {
-        let parts: [&[u8]; 2] = [b"bench", &number.to_be_bytes()];
-        let (session, thread) = (SessionId::derive(&parts), ThreadId::derive(&parts));
+        let (session, thread) = (Self::id(number), ThreadId::derive(&[b"bench", &number.to_be_bytes()]));
         let term = Duration::from_secs(3_600);
         let lease = bus.lease(LeaseOp::Acquire { session, owner: Owner::this_process(), term }).await?;
         let token = lease.expect("nobody else has it").fencing_token;

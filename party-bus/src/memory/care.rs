@@ -153,7 +153,7 @@ fn empty() -> Box<RawValue> {
 }
 
 /// The words of a text in lower case, each with where it begins.
-fn words(text: &str) -> impl Iterator<Item = (usize, String)> {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (usize, String)> {
     let begins = text.char_indices().scan(false, |within, (at, char)| {
         let begins = char.is_alphanumeric() && !*within;
         *within = char.is_alphanumeric();
@@ -166,7 +166,7 @@ fn words(text: &str) -> impl Iterator<Item = (usize, String)> {
 }
 
 /// A piece of a message around the first of the words, where it holds all of them.
-fn excerpt(item: &Item, wanted: &BTreeSet<String>) -> Option<String> {
+pub(crate) fn excerpt(item: &Item, wanted: &BTreeSet<String>) -> Option<String> {
     if item.kind != ItemKind::Message {
         return None;
     }

@@ -1,6 +1,6 @@
 //! A store in memory: the reference that other backends are measured against.
 
-mod care;
+pub(crate) mod care;
 mod state;
 
 use crate::{

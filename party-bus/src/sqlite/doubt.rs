@@ -28,8 +28,13 @@ impl Doubt {
     /// Looks whether `error` is one of a sync.
     pub(super) fn note(&self, error: &rusqlite::Error) {
         if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_FSYNC) {
-            self.0.store(true, Ordering::SeqCst);
+            self.raise();
         }
+    }
+
+    /// A sync may have failed.
+    pub(super) fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 
     /// Writes the log again where it is in doubt.
@@ -39,7 +44,7 @@ impl Doubt {
         }
         let settled = rewrite_alone(conn, path);
         if settled.is_err() {
-            self.0.store(true, Ordering::SeqCst);
+            self.raise();
         }
         settled
     }

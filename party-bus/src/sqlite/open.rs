@@ -144,7 +144,7 @@ fn was_never_written(path: &Path) -> bool {
         && (b"SQLite format 3\0".starts_with(&file) || file.iter().all(|byte| *byte == 0))
 }
 
-/// The file that SQLite keeps beside `path`, or beside what that links to, under a longer name.
+/// A file that is kept beside `path`, or beside what that links to, under a longer name.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push(suffix);
@@ -201,10 +201,10 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
     let capabilities = Capabilities {
         durable: true,
         cross_process: true,
-        backup: false,
-        prune: false,
-        erase: false,
-        search: false,
+        backup: true,
+        prune: true,
+        erase: true,
+        search: true,
     };
     Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
 }
@@ -216,6 +216,7 @@ fn initialise(conn: &Connection) -> Result<(), Failure> {
     let tx = rusqlite::Transaction::new_unchecked(conn, rusqlite::TransactionBehavior::Immediate)?;
     if header(&tx)?.0 == 0 {
         tx.execute_batch(include_str!("schema.sql"))?;
+        tx.execute_batch(include_str!("views.sql"))?;
         tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0)", [])?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;

@@ -3,7 +3,7 @@
 
 use super::{
     append::Write,
-    bell::Bell,
+    bell::{Bell, Ringer},
     checkpoint::{self, Checkpoints},
     connect::connect,
     doubt::Doubt,
@@ -33,8 +33,12 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) enum Job {
     Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
     Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
+    Care(Care),
     Close(oneshot::Sender<Result<()>>),
 }
+
+/// Work in a transaction of its own; whether the connection can still be trusted.
+pub(super) type Care = Box<dyn FnOnce(Result<&Connection, Failure>) -> bool + Send>;
 
 /// What the writer has done.
 #[derive(Debug, Default)]
@@ -47,7 +51,7 @@ pub(super) struct Writer {
     path: Arc<Path>,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
-    bell: Arc<Bell>,
+    ringer: Ringer,
     counters: Arc<Counters>,
     doubt: Doubt,
 }
@@ -65,7 +69,7 @@ impl Writer {
         checkpoint::configure(&conn).map_err(trouble)?;
         let doubt = Doubt::default();
         let checkpoints = Checkpoints::start(Arc::clone(&path), doubt.clone())?;
-        let writer = Self { path, conn: Some(conn), bell, counters, doubt };
+        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters, doubt };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -86,7 +90,14 @@ impl Writer {
                 let Ok(job) = queue.try_recv() else { break };
                 closing = group.take(job);
             }
+            let care = group.care.take();
             self.commit(group);
+            if let Some(care) = care
+                && !care(self.connection())
+            {
+                self.doubt.raise();
+                self.conn = None;
+            }
             if let Some(conn) = &self.conn {
                 checkpoints.look(conn, queue.is_empty());
             }
@@ -104,23 +115,31 @@ impl Writer {
         if group.len() == 0 {
             return;
         }
-        match self.transact(&group) {
-            Ok((receipts, leases)) => {
+        let rings = match self.transact(&group) {
+            Ok(((receipts, leases), wrote)) => {
                 answer(group.appends, receipts);
                 answer(group.leases, leases);
+                wrote
             }
             Err(failure) => match self.give_up(failure) {
                 // What is small may fit where all of it does not.
                 error if error.kind() == ErrorKind::Full && group.len() > 1 => {
                     return group.split().for_each(|one| self.commit(one));
                 }
-                error => group.refuse(&error),
+                error => {
+                    group.refuse(&error);
+                    // A commit that failed may be visible all the same.
+                    true
+                }
             },
+        };
+        if rings {
+            self.ringer.ring();
         }
-        self.bell.ring();
     }
 
-    fn transact(&mut self, group: &Group) -> Result<Answers, Failure> {
+    /// The answers, and whether anything was written.
+    fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
         let path = Arc::clone(&self.path);
         let conn = self.connection()?;
         let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
@@ -143,7 +162,7 @@ impl Writer {
         execute(conn, "COMMIT")?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
-        Ok((receipts, leases))
+        Ok(((receipts, leases), wrote))
     }
 
     fn connection(&mut self) -> Result<&Connection, Failure> {
@@ -190,6 +209,25 @@ impl Writer {
         // What another process still reads stays in the log; that is no trouble.
         Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
+}
+
+/// Does `work` in a synced transaction, after which nothing of what it removed is left in the pages that
+/// it changed.
+pub(super) fn alone<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    conn.pragma_update(None, "secure_delete", true)?;
+    begin(conn, true)?;
+    let done = work(conn).and_then(|done| {
+        execute(conn, "COMMIT")?;
+        Ok(done)
+    });
+    if done.as_ref().is_err_and(|failure| !failure.is_fatal()) {
+        execute(conn, "ROLLBACK")?;
+    }
+    conn.pragma_update(None, "secure_delete", false)?;
+    done
 }
 
 /// Begins a transaction whose commit is synced, or not. The first one that is not, since the store
@@ -247,6 +285,8 @@ fn guarded<T>(
 struct Group {
     appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
+    /// What comes behind them, by itself.
+    care: Option<Care>,
     bytes: usize,
 }
 
@@ -261,6 +301,7 @@ impl Group {
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),
+            Job::Care(care) => self.care = Some(care),
             Job::Close(reply) => return Some(reply),
         }
         None
@@ -302,7 +343,7 @@ impl Group {
     }
 
     fn is_full(&self) -> bool {
-        self.len() >= GROUP || self.bytes >= GROUP_BYTES
+        self.len() >= GROUP || self.bytes >= GROUP_BYTES || self.care.is_some()
     }
 }
 
