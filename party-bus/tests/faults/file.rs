@@ -27,7 +27,7 @@ async fn written(path: &Path) -> [SessionId; 2] {
         for _ in 0..12 {
             script.write().await.unwrap();
         }
-        script.release().await;
+        script.release().await.unwrap();
         bus.append(post(session, &mut random)).await.unwrap();
     }
     bus.close().await.unwrap();

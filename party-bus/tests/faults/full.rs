@@ -137,7 +137,7 @@ fn mount(path: &Path, options: &str) -> bool {
 
 #[test]
 fn a_full_disk_refuses_batches_as_full_and_the_same_handle_works_once_it_has_space() {
-    for size in ["500k", "640k", "1300k"] {
+    for size in ["800k", "940k", "1600k"] {
         let Some(lines) = on_a_small_disk("full::child_with_a_small_disk", size) else {
             return println!("not tested: no disk can be mounted here");
         };
@@ -180,7 +180,7 @@ async fn child_that_closes_on_a_full_disk() {
 
 #[test]
 fn a_store_that_was_closed_on_a_full_disk_opens_once_it_has_space() {
-    if on_a_small_disk("full::child_that_closes_on_a_full_disk", "800k").is_none() {
+    if on_a_small_disk("full::child_that_closes_on_a_full_disk", "1100k").is_none() {
         println!("not tested: no disk can be mounted here");
     }
 }
@@ -198,7 +198,7 @@ async fn child_with_a_limit() {
 
 #[test]
 fn files_that_may_not_grow_refuse_batches_and_the_same_handle_works_once_they_may() {
-    for size in [200 << 10, 333_333, 600 << 10] {
+    for size in [500 << 10, 633_333, 900 << 10] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
         // Else the limit's signal ends the process.
@@ -257,7 +257,7 @@ async fn child_that_ends_full() {
 #[tokio::test]
 async fn a_store_that_could_not_grow_opens_when_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    for kibibytes in (200..400).step_by(25) {
+    for kibibytes in (500..700).step_by(25) {
         let path = folder.path().join(format!("{kibibytes}.db"));
         let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kibibytes);
         let wrapper = ["sh", "-c", &limit, "sh"];

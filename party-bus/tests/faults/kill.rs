@@ -53,7 +53,7 @@ async fn drive(bus: Arc<dyn Bus>, session: SessionId, mut random: Random) {
         let written = script.write().await.unwrap();
         tell(&format!("wrote {}", serde_json::to_string(&written).unwrap()));
     }
-    script.release().await;
+    script.release().await.unwrap();
 }
 
 async fn post_to(bus: Arc<dyn Bus>, sessions: Vec<SessionId>, mut random: Random) {

@@ -61,6 +61,11 @@ impl Script {
     pub(crate) async fn take(bus: &Arc<dyn Bus>, session: SessionId, random: Random) -> Self {
         let (owner, term) = (Owner::this_process(), Duration::from_secs(600));
         let lease = bus.lease(LeaseOp::Acquire { session, owner, term }).await.unwrap().unwrap();
+        Self::fold(bus, session, lease.fencing_token, random).await
+    }
+
+    /// Folds what the session holds, which is held under `token`.
+    pub(crate) async fn fold(bus: &Arc<dyn Bus>, session: SessionId, token: u64, random: Random) -> Self {
         let (mut topology, mut items) = (Topology::default(), Vec::new());
         let records = bus.read_to_end(session, Offset::START, Classes::ALL).await.unwrap();
         for record in &records {
@@ -68,12 +73,12 @@ impl Script {
             items.extend(record.items.iter().map(|item| item.id));
         }
         let head = Offset(records.len() as u64);
-        Self { bus: Arc::clone(bus), session, token: lease.fencing_token, head, topology, items, random }
+        Self { bus: Arc::clone(bus), session, token, head, topology, items, random }
     }
 
-    pub(crate) async fn release(self) {
+    pub(crate) async fn release(self) -> party_bus::Result<()> {
         let Self { session, token: fencing_token, .. } = self;
-        self.bus.lease(LeaseOp::Release { session, fencing_token }).await.unwrap();
+        self.bus.lease(LeaseOp::Release { session, fencing_token }).await.map(drop)
     }
 
     /// Writes a batch, whatever the others post meanwhile.

@@ -113,6 +113,8 @@ async fn child_that_stops() {
     sample.write([note(RecordClass::Decision, "mine")]).await.unwrap();
     tell(&format!("token {}", sample.token));
     kill_process(getpid(), Signal::STOP).unwrap();
+    // Its threads do not stop all at once.
+    until("going on", || beside(&path, ".go").exists());
     let late = sample.write([note(RecordClass::Report, "late")]).await.unwrap_err();
     sample.head = bus.head(session).await.unwrap();
     let again = sample.write([note(RecordClass::Report, "late again")]).await.unwrap_err();
@@ -143,6 +145,7 @@ async fn a_stopped_process_whose_session_was_taken_over_cannot_write_when_it_goe
     let mut sample = Sample::new(&bus).await;
     (sample.session, sample.token, sample.head) = (session, lease.fencing_token, Offset(1));
     sample.write([note(RecordClass::Decision, "taken over")]).await.unwrap();
+    fs::write(beside(&path, ".go"), "").unwrap();
     stopped.signal(Signal::CONT);
     assert_eq!(stopped.told("refused"), "Fenced Fenced None");
     assert_eq!(bus.head(session).await.unwrap(), Offset(2));
@@ -221,7 +224,7 @@ async fn a_stale_token_is_refused_in_every_process() {
     let mut script = Script::take(&here, session, Random::new()).await;
     script.write().await.unwrap();
     let stale = script.token;
-    script.release().await;
+    script.release().await.unwrap();
     let mut script = Script::take(&there, session, Random::new()).await;
     script.write().await.unwrap();
     for bus in [&here, &there] {
