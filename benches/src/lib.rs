@@ -8,6 +8,7 @@
 mod bare;
 mod claude;
 mod client;
+mod crowd;
 mod desk;
 mod forum;
 mod pairs;
@@ -20,6 +21,7 @@ mod store;
 pub use bare::Bare;
 pub use claude::{PythonSdk, large_lines, recordings, rss_peak};
 pub use client::Client;
+pub use crowd::{Crowd, Strides, rss};
 pub use desk::Desk;
 pub use forum::Forum;
 pub use pairs::{Measured, Pairs, median, quantile};

@@ -158,13 +158,25 @@ impl Bus for SqliteBus {
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
-        self.readers.read(move |conn| read::records(conn, &read)).await
+        let is_of_now = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
+        match self.bell.tail.read(&read).filter(|_| is_of_now) {
+            Some(page) => Ok(page),
+            None => self.readers.read(move |conn| read::records(conn, &read)).await,
+        }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
         let mut bell = self.bell.listen();
+        let since = match watch {
+            Watch::Session { session, after } => {
+                let look = || self.readers.read(move |conn| read::head(conn, session));
+                let head = self.bell.tail.changed(session, after, look).await?;
+                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            }
+            Watch::Any { since } => since,
+        };
         loop {
-            let changed = self.readers.read(move |conn| read::watched(conn, watch)).await?;
+            let changed = self.readers.read(move |conn| read::changed(conn, since)).await?;
             if !changed.sessions.is_empty() {
                 return Ok(changed);
             }

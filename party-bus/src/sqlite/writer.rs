@@ -33,7 +33,8 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) enum Job {
     Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
     Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
-    Care(Care),
+    /// Whether it changes what readers were shown.
+    Care(Care, bool),
     Close(oneshot::Sender<Result<()>>),
 }
 
@@ -92,11 +93,8 @@ impl Writer {
             }
             let care = group.care.take();
             self.commit(group);
-            if let Some(care) = care
-                && !care(self.connection())
-            {
-                self.doubt.raise();
-                self.conn = None;
+            if let Some((care, changes)) = care {
+                self.care(care, changes);
             }
             if let Some(conn) = &self.conn {
                 checkpoints.look(conn, queue.is_empty());
@@ -117,24 +115,53 @@ impl Writer {
         }
         let rings = match self.transact(&group) {
             Ok(((receipts, leases), wrote)) => {
-                answer(group.appends, receipts);
+                self.answer_appends(group.appends, receipts);
                 answer(group.leases, leases);
                 wrote
             }
-            Err(failure) => match self.give_up(failure) {
-                // What is small may fit where all of it does not.
-                error if error.kind() == ErrorKind::Full && group.len() > 1 => {
+            Err(failure) => {
+                let error = self.give_up(failure);
+                // A commit that failed may be visible all the same.
+                self.ringer.tail().doubt();
+                if error.kind() == ErrorKind::Full && group.len() > 1 {
+                    // What is small may fit where all of it does not.
                     return group.split().for_each(|one| self.commit(one));
                 }
-                error => {
-                    group.refuse(&error);
-                    // A commit that failed may be visible all the same.
-                    true
-                }
-            },
+                group.refuse(&error);
+                true
+            }
         };
         if rings {
             self.ringer.ring();
+        }
+    }
+
+    fn care(&mut self, care: Care, changes: bool) {
+        if !care(self.connection()) {
+            self.doubt.raise();
+            self.conn = None;
+        }
+        if changes {
+            self.ringer.tail().forget();
+            self.ringer.ring();
+        }
+    }
+
+    fn answer_appends(&self, appends: Vec<Append>, receipts: Vec<Result<Receipt>>) {
+        for ((write, reply), receipt) in appends.into_iter().zip(receipts) {
+            let written = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied();
+            let _ = reply.send(receipt);
+            if let Some(receipt) = written {
+                self.publish(*write, receipt);
+            }
+        }
+    }
+
+    /// Shows those who follow what they would else read, each by itself.
+    fn publish(&self, write: Write, receipt: Receipt) {
+        let (tail, session) = (self.ringer.tail(), write.batch.session);
+        if tail.is_followed(session) {
+            tail.publish(session, receipt.last, write.into_fresh(receipt.first));
         }
     }
 
@@ -283,12 +310,15 @@ fn guarded<T>(
 /// Work that is written together.
 #[derive(Default)]
 struct Group {
-    appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
+    appends: Vec<Append>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
     /// What comes behind them, by itself.
-    care: Option<Care>,
+    care: Option<(Care, bool)>,
     bytes: usize,
 }
+
+/// A batch and where its receipt goes.
+type Append = (Box<Write>, oneshot::Sender<Result<Receipt>>);
 
 type Answers = (Vec<Result<Receipt>>, Vec<Result<Option<Lease>>>);
 
@@ -301,7 +331,7 @@ impl Group {
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),
-            Job::Care(care) => self.care = Some(care),
+            Job::Care(care, changes) => self.care = Some((care, changes)),
             Job::Close(reply) => return Some(reply),
         }
         None
