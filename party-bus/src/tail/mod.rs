@@ -72,6 +72,7 @@ impl Tail {
     }
 
     /// Says that another process may have committed something, so that no head is certain.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn doubt(&self) {
         self.read_lines().values().for_each(|line| line.doubt());
     }
