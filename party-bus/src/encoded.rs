@@ -1,7 +1,7 @@
 //! What every store checks of a batch before it looks at what it holds, and what it writes.
 
 use crate::{Batch, Error, ErrorKind, Expect, Result, Wake};
-use party_core::{Author, NewRecord, Offset, Op, Place, RecordClass};
+use party_core::{Author, ItemId, NewRecord, Offset, Op, Place, RecordClass};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -106,6 +106,15 @@ const fn pairs(op: &Op) -> usize {
         Op::Add { threads, .. } => threads.len(),
         Op::Resolve { items, .. } => items.len(),
         _ => 1,
+    }
+}
+
+/// The items that an op refers to.
+pub(crate) fn items_of(op: &Op) -> &[ItemId] {
+    match op {
+        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
+        Op::Resolve { items, .. } => items,
+        _ => &[],
     }
 }
 

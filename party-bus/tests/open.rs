@@ -210,16 +210,26 @@ async fn rows_that_make_no_sense_are_an_error_and_no_panic() {
     for damage in [
         "UPDATE record SET body = '{'",
         "UPDATE record SET class = 9",
-        "UPDATE record SET class = 0, items = x'00'",
-        "UPDATE record SET items = x'00112233445566778899aabbccddeeff'",
-        "UPDATE record SET items = NULL, ops = '[{\"op\":\"unheard of\"}]'",
-        "UPDATE record SET ops = NULL, v = -1",
+        "UPDATE record SET class = 0, items = x'80'",
+        "UPDATE record SET items = x'7f'",
+        "UPDATE record SET items = x'ffffffffffffffffffffff'",
+        "UPDATE record SET items = NULL, ops = x'09'",
+        "UPDATE record SET ops = x'007f'",
+        "UPDATE record SET ops = x'01ffffff7f'",
+        "UPDATE record SET ops = x'010001'",
+        "UPDATE record SET ops = NULL, kind = 99",
+        "UPDATE record SET kind = 1, v = -1",
         "UPDATE record SET v = 1, \"offset\" = 2; UPDATE session SET head = 2",
         "UPDATE session SET head = -1",
     ] {
         vandal.execute_batch(damage).unwrap();
         let read = bus.read_to_end(sample.session, Offset::START, party_bus::Classes::ALL).await;
-        assert_eq!(read.unwrap_err().kind(), ErrorKind::Corrupt, "{damage}");
+        let error = read.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{damage}");
+        assert!(
+            damage.contains("session SET head") || error.to_string().contains("record 1"),
+            "{damage}: {error}"
+        );
     }
 }
 

@@ -57,7 +57,7 @@ async fn a037_an_item_does_not_change_whatever_a_session_does() {
     let prompt = say(&Author::human("ann"), "ship it?");
     let stored = || {
         let conn = Connection::open(&path).unwrap();
-        let query = "SELECT body FROM item WHERE uid = ?1";
+        let query = "SELECT body FROM item JOIN item_name ON item = id WHERE uid = ?1";
         conn.query_row(query, [prompt.id.as_bytes()], |row| row.get::<_, String>(0)).unwrap()
     };
     sample.write([delivery(&prompt, &threads)]).await.unwrap();

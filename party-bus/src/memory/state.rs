@@ -2,11 +2,12 @@
 
 use crate::{
     Batch, Changed, Encoded, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, process, refusal,
+    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, encoded::items_of, process,
+    refusal,
 };
 use party_core::{
-    Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Op, Outlined, Record, SessionId,
-    ThreadId, Topology,
+    Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Outlined, Record, SessionId, ThreadId,
+    Topology,
 };
 use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 
@@ -275,15 +276,6 @@ impl Session {
 fn thread_info(thread: ThreadId, outlined: &Outlined) -> ThreadInfo {
     let Outlined { kind, head, state, origin, .. } = outlined;
     ThreadInfo { thread, kind: kind.clone(), state: *state, origin: *origin, head: *head }
-}
-
-/// The items that an op refers to.
-fn items_of(op: &Op) -> &[ItemId] {
-    match op {
-        Op::Add { item, .. } | Op::Compact { item, .. } => std::slice::from_ref(item),
-        Op::Resolve { items, .. } => items,
-        _ => &[],
-    }
 }
 
 fn paged<T>(found: Vec<T>, skip: u64, limit: u32) -> Page<T> {

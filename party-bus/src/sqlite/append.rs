@@ -2,10 +2,12 @@
 
 use super::{
     failure::Failure,
-    row::{int, json, uint},
+    item,
+    row::{int, json, uint, wake_number},
+    topology::Threads,
 };
 use crate::{Batch, Encoded, Expect, Receipt, Result, refusal};
-use party_core::{How, Item, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, TopologyError};
+use party_core::{NewRecord, Offset, RecordClass, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// A batch with all that can be worked out before the writer's turn comes.
@@ -36,81 +38,64 @@ impl Write {
         session.check(batch)?;
         let first = session.head.plus(1);
         let last = session.head.plus(batch.records.len() as u64);
-        for ((offset, record), items) in (first.0..).zip(&batch.records).zip(&self.encoded.items) {
-            self.put(conn, session.id, offset, record, items)?;
-        }
+        self.put(conn, session.id, first)?;
         self.file(conn, &session, first, last)?;
         Ok(Receipt { first, last, durability: batch.durability, repeated: false })
     }
 
     fn repeated(&self, conn: &Connection, session: &Session) -> Result<Option<Receipt>, Failure> {
         let mut find =
-            conn.prepare_cached("SELECT hash, first, last FROM batch WHERE session = ?1 AND uid = ?2")?;
+            conn.prepare_cached("SELECT hash, first, count FROM batch WHERE uid = ?2 AND session = ?1")?;
         let written: Option<(Vec<u8>, i64, i64)> = find
             .query_row(params![session.id, self.batch.id.as_bytes()], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })
             .optional()?;
-        let Some((hash, first, last)) = written else { return Ok(None) };
+        let Some((hash, first, count)) = written else { return Ok(None) };
         if hash != self.encoded.hash {
             return Err(refusal::batch_conflict(self.batch.id).into());
         }
-        let (first, last) = (Offset(uint("first", first)?), Offset(uint("last", last)?));
+        let first = Offset(uint("first", first)?);
+        let last = Offset(first.0.saturating_add(uint("count", count)?.saturating_sub(1)));
         Ok(Some(Receipt { first, last, durability: self.batch.durability, repeated: true }))
     }
 
-    fn put(
-        &self,
-        conn: &Connection,
-        session: i64,
-        offset: u64,
-        record: &NewRecord,
-        items: &[String],
-    ) -> Result<(), Failure> {
-        for (item, text) in record.items.iter().zip(items) {
-            put_item(conn, item, text)?;
+    fn put(&self, conn: &Connection, session: i64, first: Offset) -> Result<(), Failure> {
+        let mut threads = Threads::new(conn, session);
+        let (records, texts) = (&self.batch.records, &self.encoded.items);
+        let taken = records.iter().zip(texts).map(|(record, texts)| threads.take_items(record, texts));
+        let items = taken.collect::<Result<Vec<_>, _>>()?;
+        for ((offset, record), items) in (first.0..).map(Offset).zip(records).zip(&items) {
+            let ops = threads.apply(self.batch.session, offset, record)?;
+            self.put_record(conn, (session, offset), record, items, ops)?;
         }
-        let mut index = 0;
-        for op in &record.ops {
-            match op {
-                Op::Open { thread, kind } => open_thread(conn, session, *thread, &kind.to_string())?,
-                Op::Add { threads, item, how } => {
-                    let item = find_item(conn, *item)?;
-                    for thread in threads {
-                        add_entry(conn, session, *thread, (item, offset, index), how)?;
-                        index += 1;
-                    }
-                }
-                _ => return Err(crate::Error::new(crate::ErrorKind::Invalid, "not yet").into()),
-            }
-        }
-        self.put_record(conn, session, offset, record)
+        threads.finish()
     }
 
     fn put_record(
         &self,
         conn: &Connection,
-        session: i64,
-        offset: u64,
+        (session, offset): (i64, Offset),
         record: &NewRecord,
+        items: &[i64],
+        ops: Option<Vec<u8>>,
     ) -> Result<(), Failure> {
         let author = self.batch.author.as_ref().filter(|_| record.class == RecordClass::Input);
-        let items: Vec<u8> = record.items.iter().flat_map(|item| *item.id.as_bytes()).collect();
         conn.prepare_cached(
             "INSERT INTO record (session, \"offset\", v, class, kind, at, turn, author, items, ops, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             session,
-            int(offset),
+            int(offset.0),
             record.v,
             record.class as i64,
-            record.kind,
+            kind(conn, &record.kind)?,
             record.at.as_micros(),
             record.turn.map(|turn| int(turn.0.0)),
             author.map(json),
-            (!items.is_empty()).then_some(items),
-            (!record.ops.is_empty()).then(|| json(&record.ops)),
+            item::list(items),
+            ops,
             record.body.get(),
         ])?;
         Ok(())
@@ -120,23 +105,56 @@ impl Write {
     fn file(&self, conn: &Connection, session: &Session, first: Offset, last: Offset) -> Result<(), Failure> {
         let Batch { id, records, snapshot, .. } = &self.batch;
         conn.prepare_cached(
-            "INSERT INTO batch (session, uid, hash, first, last) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO batch (uid, session, hash, first, count) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![
-            session.id,
             id.as_bytes(),
+            session.id,
             self.encoded.hash,
             int(first.0),
-            int(last.0)
+            int(records.len() as u64)
         ])?;
-        let opened_at = records.first().map(|record| record.at.as_micros());
         conn.prepare_cached(
-            "UPDATE session SET head = ?2, opened_at = coalesce(opened_at, ?3) WHERE id = ?1",
+            "UPDATE session SET head = ?2, changed = 1 + max(
+                 (SELECT mark FROM store), (SELECT coalesce(max(changed), 0) FROM session WHERE changed > 0))
+             WHERE id = ?1",
         )?
-        .execute(params![session.id, int(last.0), opened_at])?;
+        .execute(params![session.id, int(last.0)])?;
+        if session.head == Offset::START {
+            self.begin(conn, session)?;
+        }
+        self.schedule(conn, session)?;
         if let Some(snapshot) = snapshot {
             conn.prepare_cached("INSERT OR REPLACE INTO snapshot VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![session.id, snapshot.engine, int(snapshot.offset.0), snapshot.state])?;
+        }
+        Ok(())
+    }
+
+    /// Says what a session is that has its first records.
+    fn begin(&self, conn: &Connection, session: &Session) -> Result<(), Failure> {
+        let opened_at = self.batch.records.first().map(|record| record.at.as_micros());
+        let label = self.batch.label.as_ref();
+        conn.prepare_cached(
+            "UPDATE session SET opened_at = ?2, kind = ?3, \"key\" = ?4, parent = ?5 WHERE id = ?1",
+        )?
+        .execute(params![
+            session.id,
+            opened_at,
+            label.map(|label| &label.kind),
+            label.map(|label| &label.key),
+            label.and_then(|label| label.parent.as_ref()).map(SessionId::as_bytes),
+        ])?;
+        Ok(())
+    }
+
+    /// Notes when it wants to be driven, and whether it is a part only, where that is new: what is set
+    /// is written to the index, too.
+    fn schedule(&self, conn: &Connection, session: &Session) -> Result<(), Failure> {
+        let wake = self.batch.wake.map_or(session.wake, wake_number);
+        if (wake, self.batch.partial) != (session.wake, session.partial) {
+            conn.prepare_cached("UPDATE session SET wake = ?2, partial = ?3 WHERE id = ?1")?
+                .execute(params![session.id, wake, self.batch.partial])?;
         }
         Ok(())
     }
@@ -148,23 +166,27 @@ struct Session {
     head: Offset,
     /// The token under which its driver may write.
     token: Option<u64>,
+    wake: Option<i64>,
+    partial: bool,
 }
 
 fn find_session(conn: &Connection, session: SessionId) -> Result<Option<Session>, Failure> {
     let mut find = conn.prepare_cached(
-        "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END FROM session WHERE uid = ?1",
+        "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
+         FROM session WHERE uid = ?1",
     )?;
-    let row: Option<(i64, i64, Option<i64>)> =
-        find.query_row([session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((id, head, token)) = row else { return Ok(None) };
-    let token = token.map(|token| uint("lease_token", token)).transpose()?;
-    Ok(Some(Session { id, head: Offset(uint("head", head)?), token }))
+    let mut rows = find.query([session.as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let token = row.get::<_, Option<i64>>(2)?.map(|token| uint("lease_token", token)).transpose()?;
+    let head = Offset(uint("head", row.get(1)?)?);
+    Ok(Some(Session { id: row.get(0)?, head, token, wake: row.get(3)?, partial: row.get(4)? }))
 }
 
 impl Session {
     fn check(&self, batch: &Batch) -> Result<()> {
         match batch.expect {
             Expect::Input if self.head == Offset::START => Err(refusal::no_session(batch.session)),
+            Expect::Input if self.partial => Err(refusal::partial(batch.session)),
             Expect::Driver { fencing_token, .. } if self.token != Some(fencing_token) => {
                 Err(refusal::fenced(batch.session, fencing_token))
             }
@@ -176,55 +198,12 @@ impl Session {
     }
 }
 
-fn put_item(conn: &Connection, item: &Item, text: &str) -> Result<(), Failure> {
-    let mut insert =
-        conn.prepare_cached("INSERT INTO item (uid, body) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING")?;
-    if insert.execute(params![item.id.as_bytes(), text])? == 1 {
-        return Ok(());
+/// The row of a record's tag.
+fn kind(conn: &Connection, name: &str) -> Result<i64, Failure> {
+    let mut find = conn.prepare_cached("SELECT id FROM kind WHERE name = ?1")?;
+    if let Some(row) = find.query_row([name], |row| row.get(0)).optional()? {
+        return Ok(row);
     }
-    let stored: String = conn
-        .prepare_cached("SELECT body FROM item WHERE uid = ?1")?
-        .query_row([item.id.as_bytes()], |row| row.get(0))?;
-    // Equal items may differ in the order of unknown fields.
-    let same = stored == text || serde_json::from_str::<Item>(&stored).is_ok_and(|stored| stored == *item);
-    if same { Ok(()) } else { Err(refusal::item_conflict(item.id).into()) }
-}
-
-fn find_item(conn: &Connection, item: ItemId) -> Result<i64, Failure> {
-    let mut find = conn.prepare_cached("SELECT id FROM item WHERE uid = ?1")?;
-    let row = find.query_row([item.as_bytes()], |row| row.get(0)).optional()?;
-    row.ok_or_else(|| refusal::add_of_unknown_item(item).into())
-}
-
-fn open_thread(conn: &Connection, session: i64, thread: ThreadId, kind: &str) -> Result<(), Failure> {
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO thread (uid, session, kind) VALUES (?1, ?2, ?3) ON CONFLICT (session, uid) DO NOTHING",
-    )?;
-    match insert.execute(params![thread.as_bytes(), session, kind])? {
-        1 => Ok(()),
-        _ => Err(refusal::topology(SessionId::derive(&[]), TopologyError::AlreadyOpen(thread)).into()),
-    }
-}
-
-/// Puts an entry at the end of a thread of the session.
-fn add_entry(
-    conn: &Connection,
-    session: i64,
-    thread: ThreadId,
-    (item, offset, index): (i64, u64, u32),
-    how: &How,
-) -> Result<(), Failure> {
-    let mut advance = conn.prepare_cached(
-        "UPDATE thread SET head = head + 1 WHERE uid = ?1 AND session = ?2 RETURNING id, head",
-    )?;
-    let place: Option<(i64, i64)> = advance
-        .query_row(params![thread.as_bytes(), session], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (id, position) =
-        place.ok_or_else(|| refusal::topology(SessionId::derive(&[]), TopologyError::NotOpen(thread)))?;
-    conn.prepare_cached(
-        "INSERT INTO entry (thread, position, item, \"offset\", idx, how) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![id, position, item, int(offset), index, json(how)])?;
-    Ok(())
+    conn.execute("INSERT INTO kind (name) VALUES (?1)", [name])?;
+    Ok(conn.last_insert_rowid())
 }

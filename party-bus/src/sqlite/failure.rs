@@ -19,6 +19,19 @@ impl Failure {
         Self::Refused(Error::new(ErrorKind::Corrupt, what))
     }
 
+    /// The same, where a row cannot be read, naming that row.
+    pub(super) fn about(self, what: impl Fn() -> String) -> Self {
+        match self {
+            Self::Refused(error) if error.kind() == ErrorKind::Corrupt => {
+                Self::corrupt(format!("{}: {error}", what()))
+            }
+            Self::Sql(error) if kind(&error) == ErrorKind::Corrupt && error.sqlite_error_code().is_none() => {
+                Self::corrupt(format!("{}: {error}", what()))
+            }
+            other => other,
+        }
+    }
+
     /// Whether the transaction around it is lost.
     pub(super) fn is_fatal(&self) -> bool {
         matches!(self, Self::Sql(error) if kind(error) != ErrorKind::Invalid)

@@ -2,13 +2,20 @@
 
 mod append;
 mod bell;
+mod checkpoint;
+mod code;
 mod connect;
 mod failure;
+mod item;
 mod lease;
+mod list;
 mod open;
 mod read;
 mod readers;
 mod row;
+mod thread;
+mod topology;
+mod window;
 mod writer;
 
 use crate::{
@@ -134,15 +141,11 @@ impl Bus for SqliteBus {
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
-        let Watch::Session { session, after } = watch else {
-            return Err(Error::new(ErrorKind::Unsupported, "not yet"));
-        };
         let mut bell = self.bell.listen();
         loop {
-            let head = self.readers.read(move |conn| read::head(conn, session)).await?;
-            // A reader ahead of the head is told at once, and learns from `read` what that means.
-            if head != after {
-                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            let changed = self.readers.read(move |conn| read::watched(conn, watch)).await?;
+            if !changed.sessions.is_empty() {
+                return Ok(changed);
             }
             bell.heard().await;
         }
@@ -153,15 +156,15 @@ impl Bus for SqliteBus {
     }
 
     async fn sessions(&self, query: SessionQuery) -> Result<Page<SessionInfo>> {
-        self.readers.read(move |conn| read::sessions(conn, &query)).await
+        self.readers.read(move |conn| list::sessions(conn, &query)).await
     }
 
-    async fn threads(&self, _query: ThreadQuery) -> Result<Page<ThreadInfo>> {
-        Err(Error::new(ErrorKind::Unsupported, "not yet"))
+    async fn threads(&self, query: ThreadQuery) -> Result<Page<ThreadInfo>> {
+        self.readers.read(move |conn| list::threads(conn, &query)).await
     }
 
     async fn window(&self, window: Window) -> Result<Page<Entry>> {
-        self.readers.read(move |conn| read::window(conn, &window)).await
+        self.readers.read(move |conn| window::window(conn, &window)).await
     }
 
     async fn items(&self, ids: &[ItemId]) -> Result<Vec<Arc<Item>>> {

@@ -1,39 +1,81 @@
-//! Queries, each inside a transaction of its own.
+//! Queries for records and items, each inside a transaction of its own.
 
 use super::{
+    code::{self, Decoder},
     failure::Failure,
-    lease::{Columns, now, tenure},
-    row::{self, int, parse, uint},
+    item,
+    row::{self, blob, int, parse, uint},
+    thread::Names,
 };
-use crate::{Classes, Page, Read, SessionInfo, SessionQuery, Snapshot, Window, refusal};
-use party_core::{Entry, Item, ItemId, Offset, Piece, Record, SessionId, Timestamp, TurnId, Walk};
+use crate::{Changed, Classes, Page, Read, Watch, refusal};
+use party_core::{Item, ItemId, Offset, Op, Record, SessionId, Timestamp, TurnId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
+/// At most so many sessions in one answer about changes.
+const MOST_CHANGED: usize = 1_000;
+
 /// The session's last offset; 0 for one that does not exist.
-pub(super) fn head(conn: &Connection, session: SessionId) -> Result<Offset, Failure> {
+fn head(conn: &Connection, session: SessionId) -> Result<Offset, Failure> {
     let mut find = conn.prepare_cached("SELECT head FROM session WHERE uid = ?1")?;
     let head = find.query_row([session.as_bytes()], |row| row.get(0)).optional()?;
     Ok(Offset(uint("head", head.unwrap_or(0))?))
 }
 
+/// What somebody waits for, as far as it is there.
+pub(super) fn watched(conn: &Connection, watch: Watch) -> Result<Changed, Failure> {
+    match watch {
+        Watch::Any { since } => changed(conn, since),
+        Watch::Session { session, after } => {
+            let head = head(conn, session)?;
+            // A reader ahead of the head is told at once, and learns from `read` what that means.
+            let sessions = if head == after { Vec::new() } else { vec![(session, head)] };
+            Ok(Changed { sessions, mark: 0 })
+        }
+    }
+}
+
+/// The sessions that were written since `since`.
+fn changed(conn: &Connection, since: u64) -> Result<Changed, Failure> {
+    let mut last = conn.prepare_cached("SELECT max(changed) FROM session WHERE changed > 0")?;
+    let last = uint("changed", last.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))?;
+    // A mark that was never reached is of before something was lost: then all may have changed.
+    let since = if since > last { 0 } else { since };
+    let mut select = conn.prepare_cached(
+        "SELECT changed, uid, head FROM session WHERE changed > ?1 AND changed > 0 ORDER BY changed LIMIT ?2",
+    )?;
+    let mut rows = select.query(params![int(since), MOST_CHANGED as i64])?;
+    let (mut sessions, mut mark) = (Vec::new(), since);
+    while let Some(row) = rows.next()? {
+        mark = uint("changed", row.get(0)?)?;
+        sessions.push((SessionId::from_bytes(row.get(1)?), Offset(uint("head", row.get(2)?)?)));
+    }
+    Ok(Changed { sessions, mark })
+}
+
 pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>>, Failure> {
+    if let Some(learned) = read.epoch {
+        check_epoch(conn, read.session, learned)?;
+    }
     let head = head(conn, read.session)?;
     if read.after > head {
         return Err(refusal::rewound(read.session, read.after, head).into());
     }
     let mut select = conn.prepare_cached(
-        "SELECT \"offset\", v, class, kind, at, turn, author, items, ops, body FROM record
+        "SELECT \"offset\", v, class, kind.name, at, turn, author, items, ops, body
+         FROM record LEFT JOIN kind ON kind.id = record.kind
          WHERE session = ?1 AND \"offset\" > ?2 AND (class NOT BETWEEN 0 AND 3 OR (?3 >> class) & 1)
          ORDER BY \"offset\" LIMIT ?4",
     )?;
     let session = row::session(conn, read.session)?;
     let mut rows = select.query(params![session, int(read.after.0), read.classes.mask(), read.limit])?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
-    let mut scanned_to = read.after;
+    let (mut scanned_to, mut names) = (read.after, Names::new(conn));
     while let Some(row) = rows.next()? {
-        let (record, size) = record(conn, read.session, row)?;
+        let offset = Offset(uint("offset", row.get(0)?)?);
+        let (record, size) = record(conn, &mut names, (read.session, offset), row)
+            .map_err(|failure| failure.about(|| format!("record {offset} of session {}", read.session)))?;
         if read.classes == Classes::ALL && record.offset != scanned_to.plus(1) {
             return Err(Failure::corrupt(format!(
                 "record {} of session {} is missing",
@@ -53,134 +95,63 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
     Ok(Page { entries, scanned_to: scanned_to.0, more: scanned_to < head })
 }
 
+/// The epoch is raised in the file, perhaps by another process.
+fn check_epoch(conn: &Connection, session: SessionId, learned: u64) -> Result<(), Failure> {
+    let mut find = conn.prepare_cached("SELECT epoch FROM store")?;
+    let epoch = uint("epoch", find.query_row([], |row| row.get(0))?)?;
+    if learned == epoch { Ok(()) } else { Err(refusal::other_epoch(session, learned, epoch).into()) }
+}
+
 /// A record with its items, and how many bytes its body and they make.
-fn record(conn: &Connection, session: SessionId, row: &Row<'_>) -> Result<(Record, u64), Failure> {
-    let offset = Offset(uint("offset", row.get(0)?)?);
-    let what = || format!("record {offset} of session {session}");
+fn record(
+    conn: &Connection,
+    names: &mut Names<'_>,
+    place: (SessionId, Offset),
+    row: &Row<'_>,
+) -> Result<(Record, u64), Failure> {
+    let (items, size) = read_items(conn, blob(row, 7)?)?;
     let body: String = row.get(9)?;
-    let mut bytes = body.len();
-    let ids: Option<Vec<u8>> = row.get(7)?;
-    let mut items = Vec::new();
-    for id in row::item_ids(&ids.unwrap_or_default(), what)? {
-        let Some((item, size)) = item(conn, id)? else {
-            return Err(Failure::corrupt(format!("{} names item {id}, which is not there", what())));
-        };
+    let bytes = (body.len() + size) as u64;
+    let author = row.get::<_, Option<String>>(6)?.map(|author| parse(&author, || "its author".into()));
+    let turn = row.get::<_, Option<i64>>(5)?.map(|turn| uint("turn", turn)).transpose()?;
+    let record = Record {
+        v: row.get(1)?,
+        session: place.0,
+        offset: place.1,
+        class: row::class(row.get(2)?)?,
+        kind: row.get(3)?,
+        author: author.transpose()?,
+        at: Timestamp::from_micros(row.get(4)?),
+        turn: turn.map(|turn| TurnId(Offset(turn))),
+        ops: read_ops(blob(row, 8)?, &items, names)?,
+        items,
+        body: RawValue::from_string(body)
+            .map_err(|error| Failure::corrupt(format!("its body is broken: {error}")))?,
+    };
+    Ok((record, bytes))
+}
+
+/// A record's items, and how many bytes they make.
+fn read_items(conn: &Connection, rows: &[u8]) -> Result<(Vec<Arc<Item>>, usize), Failure> {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    for row in code::numbers(rows)? {
+        let found = item::read(conn, row.cast_signed())?;
+        let (item, size) = found.ok_or_else(|| Failure::corrupt(format!("item row {row} is not there")))?;
         bytes += size;
         items.push(Arc::new(item));
     }
-    let turn = row.get::<_, Option<i64>>(5)?.map(|turn| uint("turn", turn)).transpose()?;
-    let author = row.get::<_, Option<String>>(6)?.map(|author| parse(&author, what)).transpose()?;
-    let ops = row.get::<_, Option<String>>(8)?.map(|ops| parse(&ops, what)).transpose()?;
-    let record = Record {
-        v: row.get(1)?,
-        session,
-        offset,
-        class: row::class(row.get(2)?, what)?,
-        kind: row.get(3)?,
-        author,
-        at: Timestamp::from_micros(row.get(4)?),
-        turn: turn.map(|turn| TurnId(Offset(turn))),
-        items,
-        ops: ops.unwrap_or_default(),
-        body: RawValue::from_string(body)
-            .map_err(|error| Failure::corrupt(format!("{} has a broken body: {error}", what())))?,
-    };
-    Ok((record, bytes as u64))
+    Ok((items, bytes))
 }
 
-fn item(conn: &Connection, id: ItemId) -> Result<Option<(Item, usize)>, Failure> {
-    let mut select = conn.prepare_cached("SELECT body FROM item WHERE uid = ?1")?;
-    let text: Option<String> = select.query_row([id.as_bytes()], |row| row.get(0)).optional()?;
-    let Some(text) = text else { return Ok(None) };
-    Ok(Some((parse(&text, || format!("item {id}"))?, text.len())))
+fn read_ops(ops: &[u8], items: &[Arc<Item>], names: &mut Names<'_>) -> Result<Vec<Op>, Failure> {
+    let items: Vec<ItemId> = items.iter().map(|item| item.id).collect();
+    Decoder::new(ops, |row| names.get(row)).ops(&items)
 }
 
 pub(super) fn items(conn: &Connection, ids: &[ItemId]) -> Result<Vec<Arc<Item>>, Failure> {
-    let found = ids.iter().map(|id| match item(conn, *id)? {
-        Some((item, _)) => Ok(Arc::new(item)),
+    let found = ids.iter().map(|id| match item::named(conn, *id)? {
+        Some(item) => Ok(Arc::new(item)),
         None => Err(refusal::no_item(*id).into()),
     });
     found.collect()
-}
-
-pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, Failure> {
-    let mut find = conn.prepare_cached("SELECT id, head FROM thread WHERE session = ?2 AND uid = ?1")?;
-    let session = row::session(conn, window.session)?;
-    let thread: Option<(i64, i64)> = find
-        .query_row(params![window.thread.as_bytes(), session], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let (thread, head) = thread.ok_or_else(|| refusal::no_thread(window.thread))?;
-    let mut walk = Walk::new(window.side, window.limit, uint("head", head)?);
-    while walk.ask().is_some() {
-        walk.answer(None);
-    }
-    let walked = walk.finish();
-    let mut entries = Vec::new();
-    for piece in &walked.pieces {
-        let Piece::Entries(span) = piece else { continue };
-        let mut select = conn.prepare_cached(
-            "SELECT position, entry.\"offset\", idx, how, item.body FROM entry JOIN item ON item.id = entry.item
-             WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position",
-        )?;
-        let mut rows = select.query(params![thread, int(span.first), int(span.last)])?;
-        while let Some(row) = rows.next()? {
-            entries.push(entry(window, row)?);
-        }
-    }
-    Ok(Page { entries, scanned_to: walked.scanned_to, more: walked.more })
-}
-
-fn entry(window: &Window, row: &Row<'_>) -> Result<Entry, Failure> {
-    let position = uint("position", row.get(0)?)?;
-    let what = || format!("entry {position} of thread {}", window.thread);
-    let how = parse(&row.get::<_, String>(3)?, what)?;
-    let item: Item = parse(&row.get::<_, String>(4)?, what)?;
-    let offset = Offset(uint("offset", row.get(1)?)?);
-    Ok(Entry::new(position, offset, row.get(2)?, how, Arc::new(item)))
-}
-
-pub(super) fn sessions(conn: &Connection, query: &SessionQuery) -> Result<Page<SessionInfo>, Failure> {
-    let filter = if query.session.is_some() { "uid = ?1" } else { "?1 IS NULL" };
-    let mut select = conn.prepare_cached(&format!(
-        "SELECT uid, head, opened_at, lease_owner, lease_token, lease_until, id FROM session
-         WHERE opened_at IS NOT NULL AND {filter}
-         ORDER BY opened_at DESC, uid DESC LIMIT ?2 OFFSET ?3",
-    ))?;
-    let only = query.session.as_ref().map(SessionId::as_bytes);
-    // One more than asked for tells whether there is more.
-    let mut rows = select.query(params![only, i64::from(query.limit) + 1, int(query.skip)])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        entries.push(session_info(conn, query, row)?);
-    }
-    let more = entries.len() > query.limit as usize;
-    entries.truncate(query.limit as usize);
-    Ok(Page { scanned_to: query.skip.saturating_add(entries.len() as u64), entries, more })
-}
-
-fn session_info(conn: &Connection, query: &SessionQuery, row: &Row<'_>) -> Result<SessionInfo, Failure> {
-    let lease: Columns = (row.get(3)?, row.get(4)?, row.get(5)?);
-    let snapshot = match query.session {
-        Some(_) => snapshot(conn, row.get(6)?)?,
-        None => None,
-    };
-    Ok(SessionInfo {
-        session: SessionId::from_bytes(row.get(0)?),
-        head: Offset(uint("head", row.get(1)?)?),
-        opened_at: Timestamp::from_micros(row.get(2)?),
-        driver: tenure(lease)?.driver(now()).cloned(),
-        label: None,
-        wake: crate::Wake::Idle,
-        partial: false,
-        snapshot,
-    })
-}
-
-fn snapshot(conn: &Connection, session: i64) -> Result<Option<Snapshot>, Failure> {
-    let mut select =
-        conn.prepare_cached("SELECT engine, \"offset\", state FROM snapshot WHERE session = ?1")?;
-    let row: Option<(String, i64, Vec<u8>)> =
-        select.query_row([session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
-    let Some((engine, offset, state)) = row else { return Ok(None) };
-    Ok(Some(Snapshot { engine, offset: Offset(uint("offset", offset)?), state }))
 }

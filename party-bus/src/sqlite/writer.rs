@@ -1,7 +1,14 @@
 //! The one thread of a bus that writes. What queues up while one transaction goes to the disk makes
 //! the next: one sync for all of them, and no timer.
 
-use super::{append::Write, bell::Bell, connect::connect, failure::Failure, lease};
+use super::{
+    append::Write,
+    bell::Bell,
+    checkpoint::{self, Checkpoints},
+    connect::connect,
+    failure::Failure,
+    lease,
+};
 use crate::{Durability, Error, ErrorKind, Lease, LeaseOp, Receipt, Result, process};
 use rusqlite::Connection;
 use std::{
@@ -53,9 +60,12 @@ impl Writer {
         let (sender, queue) = mpsc::channel(QUEUE);
         let trouble =
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
-        configure(&conn).map_err(trouble)?;
+        checkpoint::configure(&conn).map_err(trouble)?;
+        let checkpoints = Checkpoints::start(Arc::clone(&path))?;
         let writer = Self { path, conn: Some(conn), bell, counters };
-        let thread = thread::Builder::new().name("party-bus-write".into()).spawn(move || writer.run(queue));
+        let thread = thread::Builder::new()
+            .name("party-bus-write".into())
+            .spawn(move || writer.run(queue, checkpoints));
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Io, "cannot start the writer's thread").with_source(error)
         })?;
@@ -63,7 +73,7 @@ impl Writer {
     }
 
     /// Works until a job says to close, or until nobody is left to send one.
-    fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    fn run(mut self, mut queue: mpsc::Receiver<Job>, mut checkpoints: Checkpoints) {
         let mut closing = None;
         while closing.is_none() {
             let Some(job) = queue.blocking_recv() else { break };
@@ -74,7 +84,11 @@ impl Writer {
                 closing = group.take(job);
             }
             self.commit(group);
+            if let Some(conn) = &self.conn {
+                checkpoints.look(conn, queue.is_empty());
+            }
         }
+        checkpoints.end();
         let outcome = self.leave_clean();
         drop(self.conn.take());
         if let Some(reply) = closing {
@@ -128,7 +142,7 @@ impl Writer {
             Some(conn) => conn,
             None => {
                 let conn = connect(&self.path)?;
-                configure(&conn)?;
+                checkpoint::configure(&conn)?;
                 conn
             }
         };
@@ -158,11 +172,6 @@ impl Writer {
         };
         leave().map_err(|failure| failure.into_error("close", &path))
     }
-}
-
-fn configure(conn: &Connection) -> rusqlite::Result<()> {
-    // 64 MiB: few checkpoints, each of which makes one commit slow.
-    conn.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(()))
 }
 
 /// Begins a transaction whose commit is synced, or not. The first one that is not, since the store

@@ -230,6 +230,20 @@ impl Outline {
         Ok(changes)
     }
 
+    /// Carries out one op at `place`, which moves on behind it: for a store that loads before each op what
+    /// it needs. All of it, or nothing.
+    ///
+    /// # Errors
+    /// Why the op does not fit, by its thread.
+    pub fn apply_op(&mut self, op: &Op, place: &mut Place) -> Result<Vec<Change>, TopologyError> {
+        let mut changes = Vec::new();
+        if let Err(error) = self.carry_out(op, place, &mut changes) {
+            self.undo(&changes);
+            return Err(error);
+        }
+        Ok(changes)
+    }
+
     /// Takes back the last changes, given in the order in which they were made.
     pub fn undo(&mut self, changes: &[Change]) {
         for change in changes.iter().rev() {

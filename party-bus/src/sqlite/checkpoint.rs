@@ -1,0 +1,103 @@
+//! Moves what the log holds into the file, beside the writing: no commit waits for it.
+//!
+//! SQLite begins its log anew once all of it is in the file and nobody reads from it. Under writing
+//! without a pause the thread here never gets to the very end of it; then the writer moves the last
+//! pages itself, between two groups. While somebody stays in a read the log has to grow; it is cut
+//! back once it begins anew.
+
+use super::connect::connect;
+use crate::{Error, ErrorKind, Result};
+use rusqlite::Connection;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// Pages of the log that are moved together: 32 MiB.
+const SPAN: i64 = 4_000;
+/// So few pages the writer moves itself, while nothing waits for it.
+const FEW: i64 = 128;
+/// A log of so many pages, 256 MiB, has to begin anew: then the writer moves more than a few.
+const MOST: i64 = 32_000;
+/// The log's file keeps so much once it begins anew.
+const KEPT_BYTES: i64 = 64 << 20;
+
+pub(super) struct Checkpoints {
+    start: SyncSender<()>,
+    thread: JoinHandle<()>,
+    /// How long the log was when the thread was last called.
+    called_at: i64,
+}
+
+impl Checkpoints {
+    pub(super) fn start(path: Arc<Path>) -> Result<Self> {
+        let (start, calls) = sync_channel(1);
+        let mover = thread::Builder::new().name("party-bus-move".into()).spawn(move || run(&path, &calls));
+        let thread =
+            mover.map_err(|error| Error::new(ErrorKind::Io, "cannot start a thread").with_source(error))?;
+        Ok(Self { start, thread, called_at: 0 })
+    }
+
+    /// Sees after a commit whether the log is long. Trouble is left to those who write and read.
+    pub(super) fn look(&mut self, conn: &Connection, is_idle: bool) {
+        let Ok((pages, moved)) = checkpoint(conn, "NOOP") else { return };
+        let left = pages - moved;
+        if pages < self.called_at {
+            // It began anew.
+            self.called_at = 0;
+        }
+        let is_little = is_idle && left <= FEW || pages >= MOST && left <= SPAN;
+        if pages < SPAN || left == 0 {
+            return;
+        }
+        if is_little {
+            let _ = checkpoint(conn, "PASSIVE");
+        } else if pages >= self.called_at + SPAN && self.start.try_send(()).is_ok() {
+            self.called_at = pages;
+        }
+    }
+
+    /// Ends the thread, once it has done what it is about.
+    pub(super) fn end(self) {
+        drop(self.start);
+        // One that panicked has nothing more to say.
+        let _ = self.thread.join();
+    }
+}
+
+/// How the writer's connection leaves the log to this module.
+pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
+    conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
+    conn.pragma_update_and_check(None, "journal_size_limit", KEPT_BYTES, |_| Ok(()))
+}
+
+fn run(path: &Path, calls: &Receiver<()>) {
+    let mut conn = None;
+    while calls.recv().is_ok() {
+        if let Err(error) = run_once(&mut conn, path) {
+            // The next call tries again, with a new connection.
+            conn = None;
+            tracing::warn!(%error, "the log of {} is not moved into it", path.display());
+        }
+    }
+}
+
+/// Moves, and then what was written meanwhile.
+fn run_once(conn: &mut Option<Connection>, path: &Path) -> rusqlite::Result<()> {
+    let conn = match conn {
+        Some(conn) => conn,
+        None => conn.insert(connect(path)?),
+    };
+    checkpoint(conn, "PASSIVE")?;
+    checkpoint(conn, "PASSIVE").map(drop)
+}
+
+/// How many pages the log has, and how many of them are in the file.
+fn checkpoint(conn: &Connection, mode: &str) -> rusqlite::Result<(i64, i64)> {
+    let mut checkpoint = conn.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    checkpoint.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))
+}
