@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use party_benches::Driven;
-use party_bus::{Bus as _, BusExt as _, Read, SessionQuery, SqliteBus, ThreadQuery, Window};
+use party_bus::{Bus as _, Read, SessionQuery, SqliteBus, ThreadQuery, Window};
 use party_core::{ItemId, Offset};
 use std::{
     fs,
@@ -70,7 +70,7 @@ async fn read(bus: &SqliteBus, driven: &Driven) {
         bus.items(&[item]).await.expect("the item is there");
         bus.sessions(SessionQuery::newest()).await.expect("sessions are listed");
         bus.threads(ThreadQuery::all(session)).await.expect("threads are listed");
-        bus.session(session).await.expect("the session is found");
+        bus.sessions(SessionQuery::one(session)).await.expect("the session is found");
     }
 }
 
