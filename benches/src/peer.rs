@@ -26,6 +26,7 @@ impl Peer {
         conn.pragma_update(None, "mmap_size", 0)?;
         conn.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(()))?;
         conn.execute_batch(&schema)?;
+        conn.execute("INSERT INTO store VALUES (1, 'peer', 1, '', 1, 0)", [])?;
         Ok(Self { conn })
     }
 
@@ -37,7 +38,7 @@ impl Peer {
 
     /// A thread of a session.
     pub fn open_thread(&self, session: &[u8; 16], thread: &[u8; 16]) -> Result<()> {
-        let (session, ..) = self.session(session)?;
+        let session = self.session(session)?.0;
         self.put_thread(session, thread, "private")
     }
 
@@ -50,101 +51,139 @@ impl Peer {
 
     fn put(&self, batch: &Prepared) -> Result<()> {
         let hash = hash(batch);
-        let (session, head, token) = self.session(&batch.session)?;
+        let (session, head, token, wake, partial) = self.session(&batch.session)?;
         let there: Option<Vec<u8>> = self
             .conn
-            .prepare_cached("SELECT hash FROM batch WHERE session = ?1 AND uid = ?2")?
+            .prepare_cached("SELECT hash FROM batch WHERE uid = ?2 AND session = ?1")?
             .query_row(params![session, batch.id], |row| row.get(0))
             .optional()?;
-        assert!(there.is_none() && token == Some(batch.token) && head == batch.head, "a batch that fits");
+        let fits = there.is_none() && token == Some(batch.token) && head == batch.head;
+        assert!(fits && wake.is_none() && !partial, "a batch that fits");
         let last = head + batch.rows.len() as i64;
         for (offset, row) in (head + 1..).zip(&batch.rows) {
             self.put_row(session, offset, row)?;
         }
         self.conn
             .prepare_cached(
-                "INSERT INTO batch (session, uid, hash, first, last) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO batch (uid, session, hash, first, count) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![session, batch.id, hash, head + 1, last])?;
-        self.conn
-            .prepare_cached(
-                "UPDATE session SET head = ?2, opened_at = coalesce(opened_at, ?3) WHERE id = ?1",
-            )?
-            .execute(params![session, last, batch.rows.first().map(|row| row.at)])
-            .map(drop)
+            .execute(params![batch.id, session, hash, head + 1, last - head])?;
+        let sql = "UPDATE session SET head = ?2, changed = 1 + max(
+                       (SELECT mark FROM store), (SELECT coalesce(max(changed), 0) FROM session WHERE changed > 0))
+                   WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute(params![session, last])?;
+        if head == 0 {
+            let at = batch.rows.first().map(|row| row.at);
+            self.conn.execute("UPDATE session SET opened_at = ?2 WHERE id = ?1", params![session, at])?;
+        }
+        Ok(())
     }
 
-    fn session(&self, uid: &[u8; 16]) -> Result<(i64, i64, Option<i64>)> {
-        let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END
+    fn session(&self, uid: &[u8; 16]) -> Result<(i64, i64, Option<i64>, Option<i64>, bool)> {
+        let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
                    FROM session WHERE uid = ?1";
-        let columns = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let columns =
+            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
         self.conn.prepare_cached(sql)?.query_row([uid], columns)
     }
 
     fn put_row(&self, session: i64, offset: i64, row: &RecordRow) -> Result<()> {
-        for (uid, text) in &row.new_items {
-            let sql = "INSERT INTO item (uid, body) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING";
-            self.conn.prepare_cached(sql)?.execute(params![uid, text])?;
-        }
+        let items = row.new_items.iter().map(|(uid, text)| self.put_item(uid, text));
+        let items = items.collect::<Result<Vec<_>>>()?;
         for (thread, kind) in &row.opened {
             self.put_thread(session, thread, kind)?;
         }
-        self.put_entries(session, offset, row)?;
+        let ops = self.put_entries(session, offset, row, &items)?;
+        let mut list = Vec::new();
+        items.iter().for_each(|item| put_number(&mut list, *item));
+        let kind: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT id FROM kind WHERE name = ?1")?
+            .query_row([&row.kind], |row| row.get(0))
+            .optional()?;
+        let kind = match kind {
+            Some(kind) => kind,
+            None => {
+                self.conn.execute("INSERT INTO kind (name) VALUES (?1)", [&row.kind])?;
+                self.conn.last_insert_rowid()
+            }
+        };
         self.conn
             .prepare_cached(
                 "INSERT INTO record (session, \"offset\", v, class, kind, at, turn, author, items, ops, body)
                  VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)",
             )?
-            .execute(params![
-                session, offset, row.class, row.kind, row.at, row.turn, row.items, row.ops, row.body
-            ])
+            .execute(params![session, offset, row.class, kind, row.at, row.turn, list, ops, row.body])
             .map(drop)
     }
 
-    fn put_entries(&self, session: i64, offset: i64, row: &RecordRow) -> Result<()> {
-        let mut known: Option<([u8; 16], i64)> = None;
-        for (index, added) in row.added.iter().enumerate() {
-            let item = match known.filter(|(uid, _)| *uid == added.item) {
-                Some((_, item)) => item,
-                None => self
+    fn put_item(&self, uid: &[u8; 16], text: &str) -> Result<i64> {
+        self.conn.prepare_cached("INSERT INTO item (body) VALUES (?1)")?.execute([text])?;
+        let item = self.conn.last_insert_rowid();
+        let sql = "INSERT INTO item_name (uid, item) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING";
+        let named = self.conn.prepare_cached(sql)?.execute(params![uid, item])?;
+        assert_eq!(named, 1, "a new item");
+        Ok(item)
+    }
+
+    /// Writes the entries; what the record is to say of them.
+    fn put_entries(
+        &self,
+        session: i64,
+        offset: i64,
+        row: &RecordRow,
+        items: &[i64],
+    ) -> Result<Option<Vec<u8>>> {
+        let (mut ops, mut index) = (Vec::new(), 0_i64);
+        for added in &row.added {
+            let place = row.new_items.iter().position(|(uid, _)| *uid == added.item);
+            let place = place.expect("a bench adds what the record brings");
+            put_number(&mut ops, 1);
+            put_number(&mut ops, added.threads.len() as i64);
+            for uid in &added.threads {
+                let sql = "UPDATE thread SET head = head + 1 WHERE uid = ?1 AND session = ?2 AND state = 0
+                           RETURNING id, head";
+                let (thread, position): (i64, i64) = self
                     .conn
-                    .prepare_cached("SELECT id FROM item WHERE uid = ?1")?
-                    .query_row([added.item], |row| row.get(0))?,
-            };
-            known = Some((added.item, item));
-            let (thread, position): (i64, i64) = self
-                .conn
-                .prepare_cached(
-                    "UPDATE thread SET head = head + 1 WHERE uid = ?1 AND session = ?2 RETURNING id, head",
-                )?
-                .query_row(params![added.thread, session], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let sql = "INSERT INTO entry (thread, position, item, \"offset\", idx, how)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-            self.conn.prepare_cached(sql)?.execute(params![
-                thread,
-                position,
-                item,
-                offset,
-                index as i64,
-                added.how
-            ])?;
+                    .prepare_cached(sql)?
+                    .query_row(params![uid, session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                put_number(&mut ops, thread);
+                let sql = "INSERT INTO entry (thread, position, item, \"offset\", idx, how)
+                           VALUES (?1, ?2, ?3, ?4, ?5, NULL)";
+                let entry = params![thread, position, items[place], offset, index];
+                self.conn.prepare_cached(sql)?.execute(entry)?;
+                index += 1;
+            }
+            put_number(&mut ops, place as i64 + 1);
+            put_number(&mut ops, 0);
         }
-        Ok(())
+        Ok((!ops.is_empty()).then_some(ops))
     }
 
     fn put_thread(&self, session: i64, thread: &[u8; 16], kind: &str) -> Result<()> {
-        let sql = "INSERT INTO thread (uid, session, kind) VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO NOTHING";
+        let sql = "INSERT INTO thread (uid, session, kind, made) VALUES (?1, ?2, ?3, 0)";
         self.conn.prepare_cached(sql)?.execute(params![thread, session, kind]).map(drop)
     }
 }
 
-fn hash(batch: &Prepared) -> [u8; 32] {
+/// 7 bits a byte, the low ones first.
+fn put_number(bytes: &mut Vec<u8>, mut number: i64) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn hash(batch: &Prepared) -> [u8; 16] {
     let mut hash = Sha256::new();
     for text in batch.rows.iter().flat_map(RecordRow::content) {
         hash.update((text.len() as u64).to_be_bytes());
         hash.update(text);
     }
-    hash.finalize().into()
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash.finalize()[..16]);
+    half
 }
 
 /// The statements that made the tables and indexes of a file.

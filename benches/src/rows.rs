@@ -20,7 +20,7 @@ pub(crate) struct RecordRow {
     pub(crate) kind: String,
     pub(crate) at: i64,
     pub(crate) turn: Option<i64>,
-    pub(crate) items: Option<Vec<u8>>,
+    /// The ops as JSON, for the batch's hash.
     pub(crate) ops: Option<String>,
     pub(crate) body: String,
     pub(crate) new_items: Vec<([u8; 16], String)>,
@@ -28,12 +28,11 @@ pub(crate) struct RecordRow {
     pub(crate) added: Vec<AddedRow>,
 }
 
-/// An entry to come: the thread, the item, and how it got there.
+/// Entries to come: an item that is said in some threads.
 #[derive(Debug)]
 pub(crate) struct AddedRow {
-    pub(crate) thread: [u8; 16],
+    pub(crate) threads: Vec<[u8; 16]>,
     pub(crate) item: [u8; 16],
-    pub(crate) how: String,
 }
 
 impl Prepared {
@@ -52,24 +51,23 @@ impl Prepared {
 
 impl RecordRow {
     fn new(record: &NewRecord) -> Self {
-        let uids: Vec<u8> = record.items.iter().flat_map(|item| *item.id.as_bytes()).collect();
         let opened = record.ops.iter().filter_map(|op| match op {
             Op::Open { thread, kind } => Some((*thread.as_bytes(), json(kind).trim_matches('"').to_owned())),
             _ => None,
         });
-        let added = record.ops.iter().flat_map(|op| match op {
+        let added = record.ops.iter().filter_map(|op| match op {
             Op::Add { threads, item, how } => {
-                let row = |thread: &party_core::ThreadId| AddedRow::new(*thread, *item, how);
-                threads.iter().map(row).collect()
+                assert_eq!(*how, How::Said, "what a bench adds");
+                let threads = threads.iter().map(|thread| *thread.as_bytes()).collect();
+                Some(AddedRow { threads, item: *item.as_bytes() })
             }
-            _ => Vec::new(),
+            _ => None,
         });
         Self {
             class: record.class as i64,
             kind: record.kind.clone(),
             at: record.at.as_micros(),
             turn: record.turn.map(|turn| turn.0.0.cast_signed()),
-            items: (!uids.is_empty()).then_some(uids),
             ops: (!record.ops.is_empty()).then(|| json(&record.ops)),
             body: record.body.get().to_owned(),
             new_items: record.items.iter().map(|item| (*item.id.as_bytes(), json(&**item))).collect(),
@@ -82,12 +80,6 @@ impl RecordRow {
     pub(crate) fn content(&self) -> impl Iterator<Item = &str> {
         let texts = [self.kind.as_str(), self.body.as_str(), self.ops.as_deref().unwrap_or_default()];
         texts.into_iter().chain(self.new_items.iter().map(|(_, text)| text.as_str()))
-    }
-}
-
-impl AddedRow {
-    fn new(thread: party_core::ThreadId, item: party_core::ItemId, how: &How) -> Self {
-        Self { thread: *thread.as_bytes(), item: *item.as_bytes(), how: json(how) }
     }
 }
 
