@@ -19,11 +19,13 @@ fn main() -> ExitCode {
     let alone = RefCell::new(runtime.block_on(Alone::new(folder.path(), THREADS, READY)));
     let measured = Pairs::on_disk(PAIRS, folder.path())
         .run(|| alone.borrow_mut().ours(&runtime, BLOCK), || alone.borrow_mut().theirs(BLOCK));
-    runtime.block_on(alone.into_inner().close());
+    let alone = alone.into_inner();
+    let cpu = alone.cpu();
+    runtime.block_on(alone.close());
     let (left, right) = measured.sides;
     let what = format!(
         "p50 to the ack of one item to {THREADS} threads ({left:.0} us) / a raw commit of the same ({right:.0} us); \
-         {measured}"
+         {cpu}; {measured}"
     );
     report([Row::timed("fan_out_to_100_threads_vs_raw", Goal::AtMost(1.5), &measured, what)])
 }

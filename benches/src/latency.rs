@@ -1,6 +1,6 @@
 //! How long a lone writer waits for each of its writes.
 
-use crate::{Driven, Peer, Prepared, median, peer_of};
+use crate::{Driven, Peer, Prepared, cpu_micros, median, peer_of};
 use party_bus::{Batch, Bus as _, SqliteBus};
 use std::{
     collections::VecDeque,
@@ -18,6 +18,8 @@ pub struct Alone {
     peer: Peer,
     theirs: (Driven, VecDeque<Prepared>),
     ready: usize,
+    /// What each block's writes computed, in microseconds each.
+    cpu: [Vec<f64>; 2],
 }
 
 impl Alone {
@@ -30,7 +32,7 @@ impl Alone {
             peer_of(&store, &folder.join("raw.db"), std::slice::from_ref(&ours)).expect("a peer opens");
         let twin = twins.pop().expect("a twin of each session");
         let (ours, theirs) = ((ours, VecDeque::new()), (twin, VecDeque::new()));
-        Self { bus: Arc::new(bus), ours, peer, theirs, ready }
+        Self { bus: Arc::new(bus), ours, peer, theirs, ready, cpu: [Vec::new(), Vec::new()] }
     }
 
     /// The median time from the call to the acknowledgement, in microseconds, over a block of that length.
@@ -38,6 +40,7 @@ impl Alone {
         let (session, ready) = &mut self.ours;
         ready.extend((ready.len()..self.ready).map(|_| session.batch()));
         let (bus, mut batches) = (Arc::clone(&self.bus), std::mem::take(ready));
+        let before = cpu_micros();
         // As a task: the main thread of a runtime is woken in another way than its workers.
         let writing = runtime.spawn(async move {
             let (until, mut times) = (Instant::now() + block, Vec::new());
@@ -48,18 +51,19 @@ impl Alone {
                 bus.append(batch).await.expect("the batch is right");
                 times.push(begun.elapsed().as_secs_f64() * 1e6);
             }
-            (median(&times), batches)
+            (times, batches)
         });
-        let (time, rest) = runtime.block_on(writing).expect("the writer ends");
+        let (times, rest) = runtime.block_on(writing).expect("the writer ends");
         *ready = rest;
-        time
+        self.cpu[0].push((cpu_micros() - before) / times.len() as f64);
+        median(&times)
     }
 
     /// The same of the peer's commits.
     pub fn theirs(&mut self, block: Duration) -> f64 {
         let (session, ready) = &mut self.theirs;
         ready.extend((ready.len()..self.ready).map(|_| session.rows()));
-        let (until, mut times) = (Instant::now() + block, Vec::new());
+        let (before, until, mut times) = (cpu_micros(), Instant::now() + block, Vec::new());
         while Instant::now() < until
             && let Some(batch) = ready.pop_front()
         {
@@ -67,7 +71,14 @@ impl Alone {
             self.peer.write(std::slice::from_ref(&batch)).expect("the batch is right");
             times.push(begun.elapsed().as_secs_f64() * 1e6);
         }
+        self.cpu[1].push((cpu_micros() - before) / times.len() as f64);
         median(&times)
+    }
+
+    /// What a write computes on either side.
+    pub fn cpu(&self) -> String {
+        let [ours, theirs] = [0, 1].map(|side| median(&self.cpu[side]));
+        format!("{ours:.0} us of CPU / {theirs:.0} us")
     }
 
     /// Closes the store.

@@ -8,6 +8,7 @@
 mod bare;
 mod claude;
 mod client;
+mod cpu;
 mod desk;
 mod forum;
 mod latency;
@@ -22,6 +23,7 @@ mod view;
 pub use bare::Bare;
 pub use claude::{PythonSdk, large_lines, recordings, rss_peak};
 pub use client::Client;
+pub use cpu::cpu_micros;
 pub use desk::Desk;
 pub use forum::Forum;
 pub use latency::Alone;

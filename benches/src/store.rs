@@ -14,7 +14,7 @@ const TEXT: usize = 800;
 const BEGINNING: i64 = 1_800_000_000_000_000;
 
 /// A session under a lease of ours, with threads that all get what is said.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Driven {
     session: SessionId,
     threads: Vec<ThreadId>,
@@ -65,6 +65,14 @@ impl Driven {
         let bare = serde_json::to_string(&item).expect("an item is JSON").len();
         self.text = text(bytes.saturating_sub(bare));
         self
+    }
+
+    /// The same whose items make 1 KiB on average, and half as much more or less: how well one size fits
+    /// a page is chance.
+    #[must_use]
+    pub fn with_items_of_about_1_kib(self) -> Self {
+        let number = self.head.0 as usize;
+        self.with_items_of(512 + number * 617 % 1_025)
     }
 
     /// The session.

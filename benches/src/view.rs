@@ -39,7 +39,8 @@ impl RawView {
              ORDER BY position DESC LIMIT ?4",
         )?;
         let position = i64::try_from(position).unwrap_or(i64::MAX);
-        let rows = select.query_map(params![session.as_bytes(), thread.as_bytes(), position, limit], entry)?;
+        let rows =
+            select.query_map(params![session.as_bytes(), thread.as_bytes(), position, limit], entry)?;
         let mut entries = rows.collect::<Result<Vec<_>>>()?;
         entries.reverse();
         let scanned_to = entries.first().map_or(0, |entry| entry.position);

@@ -4,7 +4,7 @@ use futures::{
     future::{BoxFuture, join_all},
     poll,
 };
-use party_benches::{Driven, Goal, Row, median};
+use party_benches::{Driven, Goal, Row};
 use party_bus::{Batch, Bus as _, Expect, Receipt, Result, SqliteBus};
 use rusqlite::Connection;
 use std::{
@@ -14,8 +14,7 @@ use std::{
 };
 
 const GROUP: usize = 64;
-const ITEM: usize = 1_024;
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 20;
 /// What sessions hold before: as much as fills pages of their own.
 const BEFORE: u64 = 600;
 /// How long the writer has to take what waits for it; it has to wait for us then.
@@ -25,7 +24,7 @@ pub(crate) async fn bytes_per_append(folder: &Path) -> Row {
     let one = Store::with_sessions(folder.join("one.db"), 1).await.bytes_per_append().await;
     let many = Store::with_sessions(folder.join("many.db"), GROUP as u64).await.bytes_per_append().await;
     let what = format!(
-        "bytes of log per append of a {ITEM}-byte item, in groups of {GROUP} appends to one thread; \
+        "bytes of log per append of an item of some 1 KiB, in groups of {GROUP} appends to one thread; \
          {many:.0} to {GROUP} threads, each of a session of its own"
     );
     Row::counted("log_bytes_per_append_at_64", Goal::CountedAtMost(2_600.0), one, what)
@@ -42,8 +41,7 @@ impl Store {
         let bus = SqliteBus::open(&path).await.expect("a store opens");
         let mut sessions = Vec::new();
         for number in 0..count {
-            let opened = Driven::open(&bus, number).await.expect("a session opens");
-            let mut session = opened.with_items_of(ITEM);
+            let mut session = Driven::open(&bus, number).await.expect("a session opens");
             bus.append(session.batch_of(BEFORE).buffered()).await.expect("the batch is right");
             sessions.push(session);
         }
@@ -53,18 +51,21 @@ impl Store {
         Self { path, bus, sessions }
     }
 
-    /// The median over some groups.
     async fn bytes_per_append(mut self) -> f64 {
-        let mut figures = Vec::new();
+        let (sessions, before) = (self.sessions.len(), self.log_bytes());
         for _ in 0..ROUNDS {
-            let sessions = self.sessions.len();
-            let batches = (0..GROUP).map(|place| self.sessions[place % sessions].batch()).collect();
-            let before = self.log_bytes();
+            let batches = (0..GROUP).map(|place| self.next_of(place % sessions)).collect();
             self.write_as_a_group(batches).await;
-            figures.push((self.log_bytes() - before) as f64 / GROUP as f64);
         }
+        let grown = self.log_bytes() - before;
         self.bus.close().await.expect("the store closes");
-        median(&figures)
+        grown as f64 / (ROUNDS * GROUP) as f64
+    }
+
+    fn next_of(&mut self, session: usize) -> Batch {
+        let session = &mut self.sessions[session];
+        *session = session.clone().with_items_of_about_1_kib();
+        session.batch()
     }
 
     /// While we hold the file, the writer waits with a batch that is refused, and the others queue up.

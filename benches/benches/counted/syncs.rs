@@ -48,9 +48,21 @@ fn rows(phases: &BTreeMap<String, Phase>) -> [Row; 4] {
     );
     [
         row("syncs_per_synced_batch", 1.0, alone, "synced batches of one writer", &moved),
-        row("syncs_per_group_64_writers", 1.0, crowd, "groups of 640 synced batches of 64 writers", "all of the log"),
+        row(
+            "syncs_per_group_64_writers",
+            1.0,
+            crowd,
+            "groups of 640 synced batches of 64 writers",
+            "all of the log",
+        ),
         row("syncs_per_read", 0.0, reads, "reads of six kinds", "connecting included"),
-        row("syncs_per_buffered_trace", 0.0, traces, "buffered batches of trace", "behind the first since the open"),
+        row(
+            "syncs_per_buffered_trace",
+            0.0,
+            traces,
+            "buffered batches of trace",
+            "behind the first since the open",
+        ),
     ]
 }
 

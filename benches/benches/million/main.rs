@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     }
     let folder = tempfile::tempdir_in(scratch()).expect("the target folder takes folders");
     let (mut large, mut small) = runtime.block_on(async {
-        (Long::build(folder.path(), "large", 1_000_000).await, Long::build(folder.path(), "small", 1_000).await)
+        (
+            Long::build(folder.path(), "large", 1_000_000).await,
+            Long::build(folder.path(), "small", 1_000).await,
+        )
     });
     let mut rows = window::beside_raw(&runtime, &large);
     rows.push(branches::beside_one(&runtime, &mut large));

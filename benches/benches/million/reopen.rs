@@ -89,9 +89,8 @@ fn raw_open(store: &Path) -> f64 {
     let begun = Instant::now();
     let conn = Connection::open(store).expect("the file opens");
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("an option");
-    let head: i64 = conn
-        .query_row("SELECT max(head) FROM session", [], |row| row.get(0))
-        .expect("the file has sessions");
+    let head: i64 =
+        conn.query_row("SELECT max(head) FROM session", [], |row| row.get(0)).expect("the file has sessions");
     let time = micros(begun);
     assert!(head > 0, "something was written");
     time

@@ -14,12 +14,7 @@ const APPENDS: usize = 30;
 /// Opens of one block.
 const OPENS: usize = 3;
 
-pub(crate) fn beside_small(
-    runtime: &Runtime,
-    folder: &Path,
-    large: &mut Long,
-    small: &mut Long,
-) -> [Row; 3] {
+pub(crate) fn beside_small(runtime: &Runtime, folder: &Path, large: &mut Long, small: &mut Long) -> [Row; 3] {
     let shown = Pairs::in_memory(PAIRS).run(
         || large.show(runtime, vec![large.last(); WINDOWS]),
         || small.show(runtime, vec![small.last(); WINDOWS]),

@@ -86,7 +86,9 @@ impl View<'_> {
         found.sort_by_key(|entry| entry.position);
         if found.len() as u64 != span.last - span.first + 1 {
             let (thread, Span { first, last }) = (self.window.thread, span);
-            return Err(Failure::corrupt(format!("thread {thread} lacks some of its entries {first} to {last}")));
+            return Err(Failure::corrupt(format!(
+                "thread {thread} lacks some of its entries {first} to {last}"
+            )));
         }
         Ok(())
     }
