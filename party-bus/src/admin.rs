@@ -66,6 +66,18 @@ pub struct Report {
     pub problems: Vec<Problem>,
 }
 
+impl Report {
+    /// At most so many problems are told.
+    const MOST_PROBLEMS: usize = 1_000;
+
+    /// Takes in a problem, unless there are enough of them.
+    pub fn problem(&mut self, session: Option<SessionId>, what: impl Into<String>) {
+        if self.problems.len() < Self::MOST_PROBLEMS {
+            self.problems.push(Problem { session, what: what.into() });
+        }
+    }
+}
+
 /// Something that should not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends build it")]
@@ -80,15 +92,16 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_enums, reason = "every backend must handle both")]
 pub enum Prune {
-    /// What trace of a session says, up to a record. The records stay, of kind [`PRUNED`] and empty, so
-    /// that offsets have no holes.
+    /// What trace of a session says, up to a record. The records stay, of kind [`PRUNED`] and with the
+    /// body `{}`, so that offsets have no holes; items that they brought, too.
     Trace {
         /// The session.
         session: SessionId,
         /// The last record that is pruned.
         up_to: Offset,
     },
-    /// Whole sessions. Their ids are free again.
+    /// Whole sessions; those that are not there are left out. Their ids are free again, and tokens of
+    /// their leases still grow.
     Sessions(Vec<SessionId>),
 }
 
@@ -99,7 +112,7 @@ pub const PRUNED: &str = "pruned";
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends build it")]
 pub struct Pruned {
-    /// Records emptied or removed.
+    /// Records emptied or removed now.
     pub records: u64,
     /// Items removed.
     pub items: u64,

@@ -34,6 +34,7 @@ mod query;
 mod refusal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod verify;
 
 pub use admin::{BusAdmin, Erase, Erased, Found, PRUNED, Problem, Prune, Pruned, Report, Scope, Search};
 pub use async_trait::async_trait;
@@ -51,6 +52,7 @@ pub use query::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
+pub use verify::{verify, verify_session};
 
 use party_core::{Entry, Item, ItemId, Record};
 use std::{fmt::Debug, sync::Arc};

@@ -212,10 +212,11 @@ pub struct SessionInfo {
 }
 
 impl SessionInfo {
-    /// Whether `query` asks for it at `now`.
-    pub(crate) fn fits(&self, query: &SessionQuery, now: Timestamp) -> bool {
+    /// Whether `query` asks for it at `now`, its place in the list aside: the rule of every backend.
+    pub fn fits(&self, query: &SessionQuery, now: Timestamp) -> bool {
         let label = self.label.as_ref();
-        query.kind.as_ref().is_none_or(|kind| label.is_some_and(|label| label.kind == *kind))
+        query.session.is_none_or(|only| only == self.session)
+            && query.kind.as_ref().is_none_or(|kind| label.is_some_and(|label| label.kind == *kind))
             && query.parent.is_none_or(|parent| label.is_some_and(|label| label.parent == Some(parent)))
             && !(query.due && (self.driver.is_some() || self.partial || self.wake > Wake::At(now)))
     }
@@ -273,8 +274,8 @@ pub struct ThreadInfo {
 }
 
 impl ThreadInfo {
-    /// Whether `query` asks for it.
-    pub(crate) fn fits(&self, query: &ThreadQuery) -> bool {
+    /// Whether `query` asks for it, its place in the list aside: the rule of every backend.
+    pub fn fits(&self, query: &ThreadQuery) -> bool {
         query.thread.is_none_or(|thread| thread == self.thread)
             && query.parent.is_none_or(|parent| self.origin.is_some_and(|origin| origin.parent == parent))
             && query.kind.as_ref().is_none_or(|kind| *kind == self.kind)

@@ -27,6 +27,23 @@ pub(crate) fn no_item(id: ItemId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no item {id}"))
 }
 
+pub(crate) fn no_record(session: SessionId, offset: Offset) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no record {offset} in session {session}"))
+}
+
+pub(crate) fn no_word(text: &str) -> Error {
+    let text: String = text.chars().take(100).collect();
+    Error::new(ErrorKind::Invalid, format!("a search for {text:?} holds no word"))
+}
+
+pub(crate) fn driven(session: SessionId) -> Error {
+    Error::new(ErrorKind::Conflict, format!("session {session} is driven by somebody"))
+}
+
+pub(crate) fn unsupported(why: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, why)
+}
+
 pub(crate) fn fenced(session: SessionId, token: u64) -> Error {
     Error::new(ErrorKind::Fenced, format!("lease {token} of session {session} is gone"))
 }

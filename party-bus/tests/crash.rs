@@ -237,7 +237,7 @@ async fn child_process_that_fills_its_limit() {
 #[tokio::test]
 async fn a_store_that_could_not_grow_opens_when_it_can() {
     let folder = tempfile::tempdir().unwrap();
-    for kibibytes in (200..400).step_by(25) {
+    for kibibytes in (250..450).step_by(25) {
         let path = folder.path().join(format!("{kibibytes}.db"));
         let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kibibytes);
         let mut child = child(&["sh", "-c", &limit, "sh"], "child_process_that_fills_its_limit", &path);

@@ -10,7 +10,7 @@ use party_core::{
     Author, BatchId, Delivered, How, Item, ItemId, NewRecord, Op, RecordClass, ThreadId, Timestamp,
 };
 use rusqlite::Connection;
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, task::Poll};
 
 /// As version 7 of UUIDs has it: ids made one after the other lie beside each other.
 fn name(number: u64) -> [u8; 16] {
@@ -54,8 +54,16 @@ async fn take(sessions: usize, threads: usize, size: impl Fn(u64) -> usize) -> T
             sample.head = sample.head.plus(1);
             made += 1;
         }
-        for receipt in futures::future::join_all(group.into_iter().map(|batch| bus.append(batch))).await {
-            receipt.unwrap();
+        let mut waiting = Vec::new();
+        for mut append in group.into_iter().map(|batch| bus.append(batch)) {
+            // Each is queued when it is asked first, so in this order.
+            match futures::poll!(&mut append) {
+                Poll::Ready(receipt) => drop(receipt.unwrap()),
+                Poll::Pending => waiting.push(append),
+            }
+        }
+        for append in waiting {
+            append.await.unwrap();
         }
     }
     let log = fs::metadata(folder.path().join("store.db-wal")).unwrap().len();

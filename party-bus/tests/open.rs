@@ -46,7 +46,7 @@ async fn a_new_store_and_its_companions_are_for_the_owner_only() {
     let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
     Sample::opened(&bus).await;
     let files = contents(folder.path());
-    assert_eq!(files.len(), 3, "store, log and shared memory");
+    assert_eq!(files.len(), 4, "store, log, shared memory and bell");
     for (file, _) in files {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }

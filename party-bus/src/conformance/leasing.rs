@@ -1,6 +1,7 @@
 //! Cases about leases.
 
 use super::sample::{Sample, note};
+use super::stage::{Played, Stage};
 use crate::{Bus, ErrorKind, Lease, LeaseOp, Owner, SessionQuery};
 use party_core::{RecordClass, SessionId};
 use std::{sync::Arc, time::Duration};
@@ -13,7 +14,8 @@ async fn acquire(bus: &dyn Bus, session: SessionId, owner: &Owner, term: Duratio
 }
 
 /// Who holds the session keeps it and is shown; another comes to nothing.
-pub async fn a_held_session_is_refused_to_another(bus: Arc<dyn Bus>) {
+pub async fn a_held_session_is_refused_to_another(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     assert_eq!(acquire(&*bus, sample.session, &Owner::this_process(), TERM).await, None);
     let renew = LeaseOp::Renew { session: sample.session, fencing_token: sample.token, term: TERM };
@@ -22,10 +24,12 @@ pub async fn a_held_session_is_refused_to_another(bus: Arc<dyn Bus>) {
     sample.write([note(RecordClass::Report, "still here")]).await.expect("the lease holds");
     let listed = bus.sessions(SessionQuery::one(sample.session)).await.expect("a list");
     assert_eq!(listed.entries[0].driver.as_ref().map(|owner| owner.pid), Some(std::process::id()));
+    Ok(())
 }
 
 /// An older token neither writes nor renews nor releases, and tokens grow.
-pub async fn a_stale_token_is_fenced(bus: Arc<dyn Bus>) {
+pub async fn a_stale_token_is_fenced(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let (session, fencing_token) = (sample.session, sample.token);
     bus.lease(LeaseOp::Release { session, fencing_token }).await.expect("a release");
@@ -41,10 +45,12 @@ pub async fn a_stale_token_is_fenced(bus: Arc<dyn Bus>) {
     assert_eq!(bus.lease(LeaseOp::Release { session, fencing_token }).await.expect("an answer"), None);
     sample.token = fencing_token + 1;
     sample.write([note(RecordClass::Report, "in time")]).await.expect("the new lease holds");
+    Ok(())
 }
 
 /// Expiry alone fences nobody: it only lets another in.
-pub async fn an_expired_lease_holds_until_it_is_taken(bus: Arc<dyn Bus>) {
+pub async fn an_expired_lease_holds_until_it_is_taken(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let (session, fencing_token) = (sample.session, sample.token);
     let expire = LeaseOp::Renew { session, fencing_token, term: Duration::ZERO };
@@ -56,10 +62,12 @@ pub async fn an_expired_lease_holds_until_it_is_taken(bus: Arc<dyn Bus>) {
     assert_eq!(acquire(&*bus, session, &Owner::this_process(), TERM).await, Some(fencing_token + 1));
     let error = sample.write([note(RecordClass::Report, "late")]).await.expect_err("a fence");
     assert_eq!(error.kind(), ErrorKind::Fenced);
+    Ok(())
 }
 
 /// Nobody writes under a released lease.
-pub async fn a_release_frees_the_session_at_once(bus: Arc<dyn Bus>) {
+pub async fn a_release_frees_the_session_at_once(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let release = LeaseOp::Release { session: sample.session, fencing_token: sample.token };
     assert!(bus.lease(release).await.expect("an answer").is_some());
@@ -67,10 +75,12 @@ pub async fn a_release_frees_the_session_at_once(bus: Arc<dyn Bus>) {
     assert_eq!(error.kind(), ErrorKind::Fenced);
     let nobodys = LeaseOp::Release { session: SessionId::derive(&[b"nobody's"]), fencing_token: 1 };
     assert_eq!(bus.lease(nobodys).await.expect("an answer"), None);
+    Ok(())
 }
 
 /// A holder whose process is gone, or whose process id is another's now.
-pub async fn a_dead_process_of_this_host_is_taken_over_at_once(bus: Arc<dyn Bus>) {
+pub async fn a_dead_process_of_this_host_is_taken_over_at_once(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let living = Owner::this_process();
     let gone = Owner { pid: 999_999_999, ..Owner::this_process() };
     for (number, dead) in
@@ -84,4 +94,5 @@ pub async fn a_dead_process_of_this_host_is_taken_over_at_once(bus: Arc<dyn Bus>
         let taken = acquire(&*bus, session, &living, TERM).await;
         assert_eq!(taken, [Some(3), None][number], "{dead:?}");
     }
+    Ok(())
 }

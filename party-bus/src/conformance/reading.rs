@@ -1,6 +1,7 @@
 //! Cases about reading.
 
 use super::sample::{Sample, delivery, input, note, say};
+use super::stage::{Played, Stage};
 use crate::{
     Bus, BusExt as _, Classes, Durability, ErrorKind, Layer, LeaseOp, Page, Read, SessionQuery, Side,
     Snapshot, Watch, Window,
@@ -11,7 +12,8 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// Spaces, order of fields and big numbers of a body survive.
-pub async fn a_body_comes_back_byte_for_byte(bus: Arc<dyn Bus>) {
+pub async fn a087_what_is_written_comes_back_byte_for_byte(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let body = "{\"z\": 1e400,  \"a\":\"\\u00e9 é \\u0000\", \"n\":123456789012345678901234567890}";
     let mut record = note(RecordClass::Report, "");
@@ -19,10 +21,45 @@ pub async fn a_body_comes_back_byte_for_byte(bus: Arc<dyn Bus>) {
     sample.write([record]).await.expect("any JSON is a body");
     let page = bus.read(Read::new(sample.session, Offset(1))).await.expect("a page");
     assert_eq!(page.entries[0].body.get(), body);
+
+    let thread = sample.thread([""; 0]).await;
+    for text in
+        ["\u{2028}\u{0}\u{7f}\r\n\t \u{feff}", "'; drop table items; --", "</from> é e\u{301} 👩‍🚀 ", ""]
+    {
+        let item = sample.say(&[thread], text).await;
+        let entries = shown(&*bus, Window::last(sample.session, thread, 1)).await.entries;
+        assert_eq!((&entries[0].item, entries[0].item.text().as_str()), (&item, text));
+    }
+    Ok(())
+}
+
+/// Where it was said, by whom and when; whoever reads the session sees it.
+pub async fn a083_whatever_is_said_is_a_record_with_session_author_and_time(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
+    let mut sample = Sample::opened(&bus).await;
+    let session = sample.session;
+    let people = [Author::human("ann"), Author::human("bob")];
+    for (second, author) in (5..).zip(&people) {
+        let mut batch = input(session, "hello");
+        batch.author = Some(author.clone());
+        batch.records[0].at = Timestamp::from_micros(second);
+        sample.head = bus.append(batch).await.expect("an input").last;
+    }
+    let mut event = note(RecordClass::Decision, "escalated");
+    event.at = Timestamp::from_micros(7);
+    sample.write([event]).await.expect("a decision");
+    let mut follow = Arc::clone(&bus).follow(session, Offset(1));
+    for (offset, author) in (2..).zip(people.map(Some).into_iter().chain([None])) {
+        let record = follow.next().await.expect("a record");
+        assert_eq!((record.session, record.offset, &record.author), (session, Offset(offset), &author));
+        assert_eq!(record.at, Timestamp::from_micros(3 + i64::try_from(offset).unwrap_or_default()));
+    }
+    Ok(())
 }
 
 /// By number, by bytes, by class; `scanned_to` leads on, and a filter leaves no reader behind.
-pub async fn a_page_ends_at_its_limits_and_says_where(bus: Arc<dyn Bus>) {
+pub async fn a_page_ends_at_its_limits_and_says_where(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let classes = [RecordClass::Report, RecordClass::Trace, RecordClass::Report, RecordClass::Trace];
     sample.write(classes.map(|class| note(class, "0123456789"))).await.expect("records");
@@ -43,10 +80,12 @@ pub async fn a_page_ends_at_its_limits_and_says_where(bus: Arc<dyn Bus>) {
     narrow.max_bytes = 30;
     assert_eq!(read(narrow).await, (vec![2, 3], 3, true));
     assert_eq!(read(Read::new(sample.session, Offset(5))).await, (vec![], 5, false));
+    Ok(())
 }
 
 /// Neither `read` nor `changed` lets such a reader wait for ever.
-pub async fn a_reader_ahead_of_the_head_is_rewound(bus: Arc<dyn Bus>) {
+pub async fn a_reader_ahead_of_the_head_is_rewound(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let ahead = Watch::Session { session: sample.session, after: Offset(7) };
     assert_eq!(bus.changed(ahead).await.expect("a hint").sessions, [(sample.session, Offset(1))]);
@@ -54,10 +93,12 @@ pub async fn a_reader_ahead_of_the_head_is_rewound(bus: Arc<dyn Bus>) {
     assert_eq!(error.kind(), ErrorKind::Rewound);
     let nowhere = party_core::SessionId::derive(&[b"nowhere"]);
     assert_eq!(bus.read_to_end(nowhere, Offset::START, Classes::ALL).await.expect("no records"), []);
+    Ok(())
 }
 
 /// What is there, then what comes, although waits are dropped again and again.
-pub async fn a_follower_sees_each_record_once_in_order(bus: Arc<dyn Bus>) {
+pub async fn a_follower_sees_each_record_once_in_order(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let session = Sample::opened(&bus).await.session;
     let writer = tokio::spawn({
         let bus = Arc::clone(&bus);
@@ -77,10 +118,12 @@ pub async fn a_follower_sees_each_record_once_in_order(bus: Arc<dyn Bus>) {
         assert_eq!(record.expect("a record").offset, Offset(offset));
     }
     writer.await.expect("the writer ends");
+    Ok(())
 }
 
 /// Those left out do not stop it.
-pub async fn a_follower_of_some_classes_sees_only_those(bus: Arc<dyn Bus>) {
+pub async fn a_follower_of_some_classes_sees_only_those(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let mut follow = Arc::clone(&bus).follow(sample.session, Offset::START).classes(Classes::FOLDED);
     assert_eq!(follow.next().await.expect("a record").offset, Offset(1));
@@ -88,20 +131,24 @@ pub async fn a_follower_of_some_classes_sees_only_those(bus: Arc<dyn Bus>) {
         sample.write([note(class, "live")]).await.expect("a record");
     }
     assert_eq!(follow.next().await.expect("a record").offset, Offset(4));
+    Ok(())
 }
 
 /// Before any synced batch follows it.
-pub async fn a_buffered_batch_is_visible_at_once(bus: Arc<dyn Bus>) {
+pub async fn a_buffered_batch_is_visible_at_once(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let batch = sample.batch([note(RecordClass::Trace, "thinking")]).buffered();
     let receipt = bus.append(batch).await.expect("a buffered batch");
     assert_eq!((receipt.first, receipt.durability), (Offset(2), Durability::Buffered));
     let page = bus.read(Read::new(sample.session, Offset(1))).await.expect("a page");
     assert_eq!(page.entries.len(), 1);
+    Ok(())
 }
 
 /// And it does not end before, as long as nothing else happens.
-pub async fn a_wait_ends_when_the_session_grows(bus: Arc<dyn Bus>) {
+pub async fn a_wait_ends_when_the_session_grows(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let watch = Watch::Session { session: sample.session, after: sample.head };
     let grown = async {
@@ -115,6 +162,7 @@ pub async fn a_wait_ends_when_the_session_grows(bus: Arc<dyn Bus>) {
     let append = bus.append(input(sample.session, "hi"));
     let (head, receipt) = futures::join!(grown, append);
     assert_eq!(head, receipt.expect("an input").last);
+    Ok(())
 }
 
 async fn shown(bus: &dyn Bus, window: Window) -> Page<Entry> {
@@ -122,7 +170,8 @@ async fn shown(bus: &dyn Bus, window: Window) -> Page<Entry> {
 }
 
 /// One record, one item, an entry in each thread.
-pub async fn a_fan_out_puts_one_item_into_each_thread(bus: Arc<dyn Bus>) {
+pub async fn a038_a_fan_out_is_one_item_and_an_entry_in_each_thread(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let threads = sample.open_threads(5).await;
     let item = say(&Author::human("ann"), "ship it?");
@@ -132,10 +181,12 @@ pub async fn a_fan_out_puts_one_item_into_each_thread(bus: Arc<dyn Bus>) {
         let how = party_core::How::Said;
         assert_eq!(entries, [Entry::new(1, receipt.first, index, how, Arc::clone(&item))]);
     }
+    Ok(())
 }
 
 /// One item stands at different places in two threads.
-pub async fn each_thread_has_its_own_dense_order(bus: Arc<dyn Bus>) {
+pub async fn a039_each_thread_has_its_own_dense_order(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let threads = sample.open_threads(2).await;
     let said: Vec<_> = ["one", "two", "three"].map(|text| say(&Author::System, text)).into();
@@ -151,10 +202,12 @@ pub async fn each_thread_has_its_own_dense_order(bus: Arc<dyn Bus>) {
     let placed = |position, text: &str| (position, text.to_owned());
     assert_eq!(orders[0], [placed(1, "one"), placed(2, "two"), placed(3, "three")]);
     assert_eq!(orders[1], [placed(1, "three")]);
+    Ok(())
 }
 
 /// Last, before and after, oldest entry first.
-pub async fn a_window_shows_any_part_of_a_thread(bus: Arc<dyn Bus>) {
+pub async fn a_window_shows_any_part_of_a_thread(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let threads = sample.open_threads(2).await;
     for number in 1..=9 {
@@ -181,10 +234,12 @@ pub async fn a_window_shows_any_part_of_a_thread(bus: Arc<dyn Bus>) {
         .await
         .expect_err("a refusal");
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
+    Ok(())
 }
 
 /// What a store shows of a thread is what the ops of the log make of it.
-pub async fn windows_equal_the_fold_of_ops(bus: Arc<dyn Bus>) {
+pub async fn windows_equal_the_fold_of_ops(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let threads = sample.open_threads(3).await;
     for number in 0..12 {
@@ -206,10 +261,12 @@ pub async fn windows_equal_the_fold_of_ops(bus: Arc<dyn Bus>) {
         let folded = view.into_iter().map(|(n, at)| (n, at.place.offset, at.place.index, at.item, at.how));
         assert_eq!(stored, folded.collect::<Vec<_>>());
     }
+    Ok(())
 }
 
 /// The first one that is missing is named.
-pub async fn items_come_in_the_order_asked_for(bus: Arc<dyn Bus>) {
+pub async fn items_come_in_the_order_asked_for(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let (one, two) = (say(&Author::System, "one"), say(&Author::System, "two"));
     let record = note(RecordClass::Report, "said").with_item(Arc::clone(&one)).with_item(Arc::clone(&two));
@@ -220,10 +277,12 @@ pub async fn items_come_in_the_order_asked_for(bus: Arc<dyn Bus>) {
     let error = bus.items(&[found[0].id, unknown]).await.expect_err("a refusal");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains(&unknown.to_string()), "{error}");
+    Ok(())
 }
 
 /// Sessions that are only leased are not listed.
-pub async fn sessions_are_listed_newest_first(bus: Arc<dyn Bus>) {
+pub async fn sessions_are_listed_newest_first(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut newest_first = Vec::new();
     for age in [2, 0, 1] {
         let mut sample = Sample::new(&bus).await;
@@ -244,10 +303,12 @@ pub async fn sessions_are_listed_newest_first(bus: Arc<dyn Bus>) {
     (query.skip, query.limit) = (1, 1);
     let page = bus.sessions(query).await.expect("a list");
     assert_eq!((page.entries[0].session, page.scanned_to, page.more), (listed[1], 2, true));
+    Ok(())
 }
 
 /// It is shown where one session is asked for, and a refused batch does not touch it.
-pub async fn the_last_snapshot_replaces_the_others(bus: Arc<dyn Bus>) {
+pub async fn the_last_snapshot_replaces_the_others(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let snapshot = |offset| Snapshot { engine: "v1".into(), offset: Offset(offset), state: vec![0, 255] };
     for head in [2, 3] {
@@ -263,10 +324,12 @@ pub async fn the_last_snapshot_replaces_the_others(bus: Arc<dyn Bus>) {
     assert_eq!(one.entries[0].snapshot, Some(snapshot(3)));
     let all = bus.sessions(SessionQuery::newest()).await.expect("a list");
     assert!(all.entries.iter().all(|info| info.snapshot.is_none()));
+    Ok(())
 }
 
 /// Those who wait are woken.
-pub async fn a_closed_bus_refuses_everything(bus: Arc<dyn Bus>) {
+pub async fn a_closed_bus_refuses_everything(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let mut follow = Arc::clone(&bus).follow(sample.session, sample.head);
     let (waiting, closed) = futures::join!(follow.next(), bus.close());
@@ -286,4 +349,5 @@ pub async fn a_closed_bus_refuses_everything(bus: Arc<dyn Bus>) {
     ] {
         assert_eq!(outcome.expect_err("a refusal").kind(), ErrorKind::Closed);
     }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Names that no other call gives: stores that are servers may keep the names of earlier runs.
-fn fresh() -> [u8; 24] {
+pub(super) fn fresh() -> [u8; 24] {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos();
     let mut name = [0; 24];

@@ -1,11 +1,12 @@
 //! Cases about writing.
 
 use super::sample::{Sample, delivery, input, note, say};
+use super::stage::{Played, Stage};
 use crate::{Batch, Bus, BusExt as _, Classes, Error, ErrorKind, Read, Result};
 use party_core::{Author, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, ThreadKind};
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
-fn refused<T: std::fmt::Debug>(outcome: Result<T>, kind: ErrorKind) -> Error {
+pub(super) fn refused<T: Debug>(outcome: Result<T>, kind: ErrorKind) -> Error {
     let error = outcome.expect_err("a refusal");
     assert_eq!(error.kind(), kind, "{error}");
     error
@@ -17,7 +18,8 @@ async fn bodies(bus: &dyn Bus, session: SessionId) -> Vec<String> {
 }
 
 /// Of a batch whose last record is refused, nothing is left: no record, no item, no thread.
-pub async fn a_batch_is_written_whole_or_not_at_all(bus: Arc<dyn Bus>) {
+pub async fn a_batch_is_written_whole_or_not_at_all(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let threads = sample.open_threads(1).await;
     let (item, thread) =
@@ -34,10 +36,12 @@ pub async fn a_batch_is_written_whole_or_not_at_all(bus: Arc<dyn Bus>) {
     let window =
         bus.window(crate::Window::last(sample.session, threads[0], 1)).await.expect("the thread is there");
     assert_eq!(window.entries, []);
+    Ok(())
 }
 
 /// Classes, authors and empty lists are checked before anything is written.
-pub async fn a_batch_that_breaks_a_rule_is_refused_and_named(bus: Arc<dyn Bus>) {
+pub async fn a_batch_that_breaks_a_rule_is_refused_and_named(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let mut input_with_op = note(RecordClass::Input, "topology");
     let thread = ThreadId::derive(&[sample.session.as_bytes()]);
@@ -60,10 +64,12 @@ pub async fn a_batch_that_breaks_a_rule_is_refused_and_named(bus: Arc<dyn Bus>) 
         assert!(error.to_string().contains(&id), "{error}");
     }
     assert_eq!(bus.head(sample.session).await.expect("a head"), sample.head);
+    Ok(())
 }
 
 /// After a dropped append the same batch tells whether it was written; it is there once.
-pub async fn a_dropped_append_is_done_or_not_done(bus: Arc<dyn Bus>) {
+pub async fn a_dropped_append_is_done_or_not_done(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     for polls in 0..8 {
         let batch = input(sample.session, &format!("dropped after {polls} polls"));
@@ -78,10 +84,12 @@ pub async fn a_dropped_append_is_done_or_not_done(bus: Arc<dyn Bus>) {
         bus.append(batch).await.expect("a retry is safe");
     }
     assert_eq!(bodies(&*bus, sample.session).await.len(), 9);
+    Ok(())
 }
 
 /// A retry writes nothing, even when the log and the lease have moved on.
-pub async fn a_repeated_batch_returns_the_first_receipt(bus: Arc<dyn Bus>) {
+pub async fn a_repeated_batch_returns_the_first_receipt(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let batch = sample.batch([note(RecordClass::Report, "a"), note(RecordClass::Decision, "b")]);
     let first = bus.append(batch.clone()).await.expect("the first time");
@@ -94,10 +102,12 @@ pub async fn a_repeated_batch_returns_the_first_receipt(bus: Arc<dyn Bus>) {
     assert!(again.repeated && !first.repeated);
     assert_eq!((again.first, again.last), (first.first, first.last));
     assert_eq!(bodies(&*bus, sample.session).await.len(), 4);
+    Ok(())
 }
 
 /// The error names the batch.
-pub async fn a_batch_id_with_other_content_is_a_conflict(bus: Arc<dyn Bus>) {
+pub async fn a_batch_id_with_other_content_is_a_conflict(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     let batch = input(sample.session, "one");
     bus.append(batch.clone()).await.expect("the first time");
@@ -105,37 +115,45 @@ pub async fn a_batch_id_with_other_content_is_a_conflict(bus: Arc<dyn Bus>) {
     other.id = batch.id;
     let error = refused(bus.append(other).await, ErrorKind::BatchConflict);
     assert!(error.to_string().contains(&batch.id.to_string()), "{error}");
+    Ok(())
 }
 
 /// A driver that has not seen the last input must look again.
-pub async fn a_stale_head_is_a_conflict(bus: Arc<dyn Bus>) {
+pub async fn a_stale_head_is_a_conflict(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     bus.append(input(sample.session, "in between")).await.expect("an input");
     refused(sample.write([note(RecordClass::Decision, "blind")]).await, ErrorKind::Conflict);
     sample.head = bus.head(sample.session).await.expect("a head");
     sample.write([note(RecordClass::Decision, "informed")]).await.expect("the head fits now");
+    Ok(())
 }
 
 /// Inputs need no lease and no head.
-pub async fn an_input_goes_behind_whatever_is_there(bus: Arc<dyn Bus>) {
+pub async fn an_input_goes_behind_whatever_is_there(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let sample = Sample::opened(&bus).await;
     for offset in 2..5 {
         let receipt = bus.append(input(sample.session, "hi")).await.expect("an input");
         assert_eq!((receipt.first, receipt.last), (Offset(offset), Offset(offset)));
     }
+    Ok(())
 }
 
 /// A leased session without records counts as none.
-pub async fn an_input_to_no_session_is_not_found(bus: Arc<dyn Bus>) {
+pub async fn an_input_to_no_session_is_not_found(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let nowhere = SessionId::derive(&[b"nowhere"]);
     let error = refused(bus.append(input(nowhere, "hello?")).await, ErrorKind::NotFound);
     assert!(error.to_string().contains(&nowhere.to_string()), "{error}");
     let leased = Sample::new(&bus).await;
     refused(bus.append(input(leased.session, "hello?")).await, ErrorKind::NotFound);
+    Ok(())
 }
 
 /// Only inputs have an author, also those that a driver's batch carries.
-pub async fn an_input_is_stamped_with_its_author(bus: Arc<dyn Bus>) {
+pub async fn an_input_is_stamped_with_its_author(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::new(&bus).await;
     let records = [note(RecordClass::Decision, "opened"), note(RecordClass::Input, "said")];
     let batch = sample.batch(records).by(Author::human("ann"));
@@ -143,10 +161,12 @@ pub async fn an_input_is_stamped_with_its_author(bus: Arc<dyn Bus>) {
     let records = bus.read(Read::new(sample.session, Offset::START)).await.expect("a page").entries;
     let authors: Vec<_> = records.iter().map(|record| record.author.clone()).collect();
     assert_eq!(authors, [None, Some(Author::human("ann"))]);
+    Ok(())
 }
 
 /// The same item again is no new item; another one under its id is refused by name.
-pub async fn an_item_is_stored_once_and_never_changes(bus: Arc<dyn Bus>) {
+pub async fn a037_an_item_never_changes_and_is_stored_once(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut sample = Sample::opened(&bus).await;
     let item = say(&Author::agent("Mary"), "ship it");
     for _ in 0..2 {
@@ -161,10 +181,12 @@ pub async fn an_item_is_stored_once_and_never_changes(bus: Arc<dyn Bus>) {
     let error = refused(error, ErrorKind::ItemConflict);
     assert!(error.to_string().contains(&item.id.to_string()), "{error}");
     assert_eq!(bus.items(&[item.id]).await.expect("it is there"), [item]);
+    Ok(())
 }
 
 /// Many writers of batches: each batch stays together, and there are no holes.
-pub async fn offsets_are_dense_under_many_writers(bus: Arc<dyn Bus>) {
+pub async fn offsets_are_dense_under_many_writers(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let session = Sample::opened(&bus).await.session;
     let writers = (0..32).map(|writer| {
         let bus = Arc::clone(&bus);
@@ -185,10 +207,12 @@ pub async fn offsets_are_dense_under_many_writers(bus: Arc<dyn Bus>) {
     for pair in records[1..].chunks(2) {
         assert_eq!(pair[0].body.get(), pair[1].body.get());
     }
+    Ok(())
 }
 
 /// Unknown items, unknown threads, threads of other sessions, and threads that are there.
-pub async fn topology_that_does_not_fit_is_refused(bus: Arc<dyn Bus>) {
+pub async fn topology_that_does_not_fit_is_refused(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
     let mut elsewhere = Sample::opened(&bus).await;
     let foreign = elsewhere.open_threads(1).await;
     let mut sample = Sample::opened(&bus).await;
@@ -208,4 +232,5 @@ pub async fn topology_that_does_not_fit_is_refused(bus: Arc<dyn Bus>) {
         refused(bus.append(batch).await, ErrorKind::Invalid);
     }
     sample.write([delivery(&item, &own)]).await.expect("what fits is written");
+    Ok(())
 }

@@ -1,15 +1,18 @@
 //! A store in memory: the reference that other backends are measured against.
 
+pub(crate) mod care;
 mod state;
 
 use crate::{
-    Batch, Bus, BusInfo, Capabilities, Changed, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
+    Batch, Bus, BusAdmin, BusInfo, Capabilities, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune,
+    Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
+    Watch, Window, async_trait, refusal, verify,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use state::State;
 use std::{
     fmt,
+    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -42,15 +45,22 @@ impl MemoryBus {
                     durable: false,
                     cross_process: false,
                     backup: false,
-                    prune: false,
-                    erase: false,
-                    search: false,
+                    prune: true,
+                    erase: true,
+                    search: true,
                 },
             },
             born: Instant::now(),
             state: Mutex::new(Some(State::default())),
             bell: watch::Sender::new(()),
         }
+    }
+
+    /// Another store that holds the same and goes its own way.
+    #[cfg(feature = "conformance")]
+    pub(crate) fn copy(&self) -> Self {
+        let (state, bell) = (Mutex::new(self.lock().clone()), watch::Sender::new(()));
+        Self { info: self.info.clone(), born: self.born, state, bell }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
@@ -88,7 +98,7 @@ impl Bus for MemoryBus {
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
         let encoded = batch.encode()?;
-        let receipt = self.with(|state| state.append(batch, &encoded))?;
+        let receipt = self.with(|state| state.append(batch, encoded.hash))?;
         self.bell.send_replace(());
         Ok(receipt)
     }
@@ -147,5 +157,32 @@ impl Bus for MemoryBus {
         self.lock().take().ok_or_else(refusal::closed)?;
         self.bell.send_replace(());
         Ok(())
+    }
+}
+
+#[async_trait]
+impl BusAdmin for MemoryBus {
+    async fn verify(&self, scope: Scope) -> Result<Report> {
+        verify(self, scope).await
+    }
+
+    async fn backup(&self, _to: &Path) -> Result<()> {
+        Err(refusal::unsupported("a store in memory has no files, so it makes no backup"))
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned> {
+        let now = self.now();
+        let pruned = self.with(|state| state.prune(&prune, now))?;
+        // Who follows a session that is gone learns it from reading.
+        self.bell.send_replace(());
+        Ok(pruned)
+    }
+
+    async fn erase(&self, erase: Erase) -> Result<Erased> {
+        self.with(|state| state.erase(&erase))
+    }
+
+    async fn search(&self, search: Search) -> Result<Page<Found>> {
+        self.with(|state| state.search(&search))
     }
 }

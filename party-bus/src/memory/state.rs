@@ -1,9 +1,8 @@
 //! What the store in memory holds, and how a batch changes it.
 
 use crate::{
-    Batch, Changed, Encoded, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, encoded::items_of, process,
-    refusal,
+    Batch, Changed, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
+    Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, encoded, encoded::items_of, process, refusal,
 };
 use party_core::{
     Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Outlined, Record, SessionId, ThreadId,
@@ -14,21 +13,21 @@ use std::{cmp::Reverse, collections::HashMap, sync::Arc};
 /// At most so many sessions in one answer about changes.
 const MOST_CHANGED: usize = 1_000;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct State {
-    sessions: HashMap<SessionId, Session>,
-    items: HashMap<ItemId, StoredItem>,
+    pub(super) sessions: HashMap<SessionId, Session>,
+    pub(super) items: HashMap<ItemId, StoredItem>,
     /// How many batches were written.
     mark: u64,
 }
 
-#[derive(Default)]
-struct Session {
-    records: Vec<StoredRecord>,
+#[derive(Clone, Default)]
+pub(super) struct Session {
+    pub(super) records: Vec<StoredRecord>,
     batches: HashMap<BatchId, ([u8; 16], Receipt)>,
     topology: Topology,
-    tenure: Tenure,
-    snapshot: Option<Snapshot>,
+    pub(super) tenure: Tenure,
+    pub(super) snapshot: Option<Snapshot>,
     label: Option<Label>,
     wake: Option<Wake>,
     partial: bool,
@@ -36,20 +35,32 @@ struct Session {
     changed: u64,
 }
 
-struct StoredRecord {
-    record: Arc<Record>,
+#[derive(Clone)]
+pub(super) struct StoredRecord {
+    pub(super) record: Arc<Record>,
     /// What it counts against [`Read::max_bytes`].
-    bytes: u64,
+    pub(super) bytes: u64,
+    /// The mark of its batch.
+    pub(super) mark: u64,
 }
 
-struct StoredItem {
-    item: Arc<Item>,
+impl StoredRecord {
+    /// What its body and items count.
+    pub(super) fn weigh(&self, items: &HashMap<ItemId, StoredItem>) -> u64 {
+        let items = self.record.items.iter().filter_map(|item| items.get(&item.id));
+        self.record.body.get().len() as u64 + items.map(|item| item.bytes).sum::<u64>()
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct StoredItem {
+    pub(super) item: Arc<Item>,
     bytes: u64,
 }
 
 impl State {
-    pub(super) fn append(&mut self, batch: Batch, encoded: &Encoded) -> Result<Receipt> {
-        if let Some(receipt) = self.repeated(&batch, &encoded.hash)? {
+    pub(super) fn append(&mut self, batch: Batch, hash: [u8; 16]) -> Result<Receipt> {
+        if let Some(receipt) = self.repeated(&batch, &hash)? {
             return Ok(receipt);
         }
         let head = self.expected_head(&batch)?;
@@ -57,13 +68,13 @@ impl State {
         let first = head.plus(1);
         let last = head.plus(batch.records.len() as u64);
         self.change_topology(batch.session, first, &batch.records)?;
-        for ((offset, record), texts) in (first.0..).map(Offset).zip(batch.records).zip(&encoded.items) {
-            self.put(batch.session, offset, record, batch.author.as_ref(), texts);
-        }
         self.mark += 1;
+        for (offset, record) in (first.0..).map(Offset).zip(batch.records) {
+            self.put(batch.session, offset, record, batch.author.as_ref());
+        }
         let receipt = Receipt { first, last, durability: batch.durability, repeated: false };
         let session = self.sessions.entry(batch.session).or_default();
-        session.batches.insert(batch.id, (encoded.hash, receipt));
+        session.batches.insert(batch.id, (hash, receipt));
         session.snapshot = batch.snapshot.or(session.snapshot.take());
         session.label = session.label.take().or(batch.label);
         session.wake = batch.wake.or(session.wake);
@@ -114,7 +125,7 @@ impl State {
             for item in &record.items {
                 let stored = self.items.get(&item.id).map(|stored| stored.item.as_ref());
                 let known = stored.unwrap_or_else(|| brought.entry(item.id).or_insert(item));
-                if known != item.as_ref() && !known.is_erased() {
+                if known != item.as_ref() && !(known.is_erased() && item.erased() == *known) {
                     return Err(refusal::item_conflict(item.id));
                 }
             }
@@ -143,22 +154,23 @@ impl State {
         Ok(())
     }
 
-    fn put(
-        &mut self,
-        session: SessionId,
-        offset: Offset,
-        record: NewRecord,
-        author: Option<&Author>,
-        texts: &[String],
-    ) {
-        for (item, text) in record.items.iter().zip(texts) {
-            let stored = || StoredItem { item: Arc::clone(item), bytes: text.len() as u64 };
-            self.items.entry(item.id).or_insert_with(stored);
+    /// A record shows its items as they are stored: what was erased does not come back with a copy.
+    fn put(&mut self, session: SessionId, offset: Offset, mut record: NewRecord, author: Option<&Author>) {
+        for item in &mut record.items {
+            match self.items.get(&item.id) {
+                Some(stored) => *item = Arc::clone(&stored.item),
+                None => self.put_item(item),
+            }
         }
-        let items = record.items.iter().filter_map(|item| self.items.get(&item.id));
-        let bytes = record.body.get().len() as u64 + items.map(|item| item.bytes).sum::<u64>();
         let record = Arc::new(record.placed(session, offset, author));
-        self.sessions.entry(session).or_default().records.push(StoredRecord { record, bytes });
+        let mut stored = StoredRecord { record, bytes: 0, mark: self.mark };
+        stored.bytes = stored.weigh(&self.items);
+        self.sessions.entry(session).or_default().records.push(stored);
+    }
+
+    pub(super) fn put_item(&mut self, item: &Arc<Item>) {
+        let bytes = encoded::json(&**item).len() as u64;
+        self.items.insert(item.id, StoredItem { item: Arc::clone(item), bytes });
     }
 
     pub(super) fn changed(&self, since: u64) -> Changed {
@@ -181,7 +193,7 @@ impl State {
         let behind = usize::try_from(read.after.0).ok().and_then(|after| records.get(after..));
         let behind = behind.ok_or_else(|| refusal::rewound(read.session, read.after, Offset(head)))?;
         let (mut entries, mut bytes, mut scanned_to) = (Vec::new(), 0, read.after.0);
-        for StoredRecord { record, bytes: more } in behind {
+        for StoredRecord { record, bytes: more, .. } in behind {
             let full = bytes >= read.max_bytes && !entries.is_empty();
             if full || entries.len() as u64 == u64::from(read.limit) {
                 return Ok(Page { entries, scanned_to, more: true });
@@ -278,7 +290,7 @@ fn thread_info(thread: ThreadId, outlined: &Outlined) -> ThreadInfo {
     ThreadInfo { thread, kind: kind.clone(), state: *state, origin: *origin, head: *head }
 }
 
-fn paged<T>(found: Vec<T>, skip: u64, limit: u32) -> Page<T> {
+pub(super) fn paged<T>(found: Vec<T>, skip: u64, limit: u32) -> Page<T> {
     let (from, limit) = (usize::try_from(skip).unwrap_or(usize::MAX), limit as usize);
     let more = found.len() > from.saturating_add(limit);
     let entries: Vec<T> = found.into_iter().skip(from).take(limit).collect();

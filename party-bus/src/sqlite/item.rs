@@ -37,7 +37,11 @@ fn same(conn: &Connection, item: &Item, text: &str) -> Result<i64, Failure> {
     }
     // Equal items may differ in the order of unknown fields.
     let stored: Item = parse(&stored, || format!("item {}", item.id))?;
-    if stored == *item || stored.is_erased() { Ok(row) } else { Err(refusal::item_conflict(item.id).into()) }
+    if stored == *item || stored == item.erased() {
+        Ok(row)
+    } else {
+        Err(refusal::item_conflict(item.id).into())
+    }
 }
 
 pub(super) fn find(conn: &Connection, id: ItemId) -> Result<Option<i64>, Failure> {

@@ -1,7 +1,10 @@
 //! A store in one SQLite file: one thread writes, a few connections read.
 
+mod admin;
 mod append;
+mod backup;
 mod bell;
+mod care;
 mod checkpoint;
 mod code;
 mod connect;
@@ -13,6 +16,7 @@ mod open;
 mod read;
 mod readers;
 mod row;
+mod search;
 mod thread;
 mod topology;
 mod window;
@@ -40,14 +44,21 @@ use writer::{Counters, Job, Writer};
 
 /// A durable [`Bus`] in one SQLite file, which several processes of one machine may open at once.
 ///
-/// The file and its companions (`-wal`, `-shm`) are made with mode 0600. What this process writes
-/// wakes its readers at once; what another writes is seen within some 25 ms. It needs a tokio
-/// runtime, whose blocking threads it reads on.
+/// The file and its companions (`-wal`, `-shm`, `.bell`) are made with mode 0600, beside what the path
+/// leads to. It needs a tokio runtime, whose blocking threads it reads on.
+///
+/// What this process writes wakes its readers at once, and on Linux those of other processes too: each
+/// commit writes a few bytes to `.bell`, which they watch while somebody waits for records. It holds
+/// nothing that counts, stays when the store is closed, and may be deleted at any time. A commit whose
+/// ring is lost is seen within a second. Where no bell can be had (it cannot be written, the folder is
+/// full, a file of that name is somebody else's), and on other systems, waiting asks the store every
+/// 25 ms.
 ///
 /// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
 /// long enough.
 #[derive(Debug)]
 pub struct SqliteBus {
+    path: Arc<Path>,
     info: BusInfo,
     writer: mpsc::Sender<Job>,
     readers: Arc<Readers>,
@@ -65,6 +76,8 @@ pub struct Stats {
     pub commits: u64,
     /// Those of them that were synced.
     pub synced_commits: u64,
+    /// How often the store was asked whether another process has written, for want of being told.
+    pub sweeps: u64,
 }
 
 impl SqliteBus {
@@ -99,12 +112,12 @@ impl SqliteBus {
             .into();
         let opened = spawn_blocking(move || {
             let (conn, info) = open::open(&path, missing)?;
-            let (bell, counters) = (Bell::new(), Arc::<Counters>::default());
+            let (bell, counters) = (Bell::new(&path)?, Arc::<Counters>::default());
             let readers = Readers::new(Arc::clone(&path));
             let (writer, thread) =
                 Writer::start(Arc::clone(&path), conn, Arc::clone(&bell), Arc::clone(&counters))?;
-            let threads = Mutex::new(vec![thread, bell.sweep(path)?]);
-            Ok(Self { info, writer, readers, bell, counters, threads })
+            let threads = Mutex::new(vec![thread, bell.watch(Arc::clone(&path))?]);
+            Ok(Self { path, info, writer, readers, bell, counters, threads })
         });
         opened.await.unwrap_or_else(|_| Err(refusal::closed()))
     }
@@ -114,6 +127,7 @@ impl SqliteBus {
         Stats {
             commits: self.counters.commits.load(Ordering::Relaxed),
             synced_commits: self.counters.synced_commits.load(Ordering::Relaxed),
+            sweeps: self.bell.sweeps(),
         }
     }
 

@@ -141,8 +141,8 @@ fn was_never_written(path: &Path) -> bool {
         && (b"SQLite format 3\0".starts_with(&file) || file.iter().all(|byte| *byte == 0))
 }
 
-/// The file that SQLite keeps beside `path`, or beside what that links to, under a longer name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file that is kept beside `path`, or beside what that links to, under a longer name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push(suffix);
     name.into()
@@ -198,10 +198,10 @@ fn prepare(path: &Path) -> Result<(Connection, BusInfo), Failure> {
     let capabilities = Capabilities {
         durable: true,
         cross_process: true,
-        backup: false,
-        prune: false,
-        erase: false,
-        search: false,
+        backup: true,
+        prune: true,
+        erase: true,
+        search: true,
     };
     Ok((conn, BusInfo { backend: "sqlite", store, epoch, capabilities }))
 }

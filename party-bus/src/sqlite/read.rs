@@ -17,7 +17,7 @@ use std::sync::Arc;
 const MOST_CHANGED: usize = 1_000;
 
 /// The session's last offset; 0 for one that does not exist.
-fn head(conn: &Connection, session: SessionId) -> Result<Offset, Failure> {
+pub(super) fn head(conn: &Connection, session: SessionId) -> Result<Offset, Failure> {
     let mut find = conn.prepare_cached("SELECT head FROM session WHERE uid = ?1")?;
     let head = find.query_row([session.as_bytes()], |row| row.get(0)).optional()?;
     Ok(Offset(uint("head", head.unwrap_or(0))?))

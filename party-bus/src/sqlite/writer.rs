@@ -3,7 +3,7 @@
 
 use super::{
     append::Write,
-    bell::Bell,
+    bell::{Bell, Ringer},
     checkpoint::{self, Checkpoints},
     connect::connect,
     failure::Failure,
@@ -32,8 +32,12 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) enum Job {
     Append(Box<Write>, oneshot::Sender<Result<Receipt>>),
     Lease(LeaseOp, oneshot::Sender<Result<Option<Lease>>>),
+    Care(Care),
     Close(oneshot::Sender<Result<()>>),
 }
+
+/// Work in a transaction of its own; whether the connection can still be trusted.
+pub(super) type Care = Box<dyn FnOnce(Result<&Connection, Failure>) -> bool + Send>;
 
 /// What the writer has done.
 #[derive(Debug, Default)]
@@ -46,7 +50,7 @@ pub(super) struct Writer {
     path: Arc<Path>,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
-    bell: Arc<Bell>,
+    ringer: Ringer,
     counters: Arc<Counters>,
 }
 
@@ -62,7 +66,7 @@ impl Writer {
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
         checkpoint::configure(&conn).map_err(trouble)?;
         let checkpoints = Checkpoints::start(Arc::clone(&path))?;
-        let writer = Self { path, conn: Some(conn), bell, counters };
+        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -83,7 +87,13 @@ impl Writer {
                 let Ok(job) = queue.try_recv() else { break };
                 closing = group.take(job);
             }
+            let care = group.care.take();
             self.commit(group);
+            if let Some(care) = care
+                && !care(self.connection())
+            {
+                self.conn = None;
+            }
             if let Some(conn) = &self.conn {
                 checkpoints.look(conn, queue.is_empty());
             }
@@ -101,17 +111,25 @@ impl Writer {
         if group.appends.is_empty() && group.leases.is_empty() {
             return;
         }
-        let (receipts, leases) = self.transact(&group).unwrap_or_else(|failure| {
-            let error = self.give_up(failure);
-            let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
-            (receipts, group.leases.iter().map(|_| Err(error.again())).collect())
-        });
+        let ((receipts, leases), rings) = match self.transact(&group) {
+            Ok((answers, wrote)) => (answers, wrote),
+            Err(failure) => {
+                let error = self.give_up(failure);
+                let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
+                let leases = group.leases.iter().map(|_| Err(error.again())).collect();
+                // A commit that failed may be visible all the same.
+                ((receipts, leases), true)
+            }
+        };
         answer(group.appends, receipts);
         answer(group.leases, leases);
-        self.bell.ring();
+        if rings {
+            self.ringer.ring();
+        }
     }
 
-    fn transact(&mut self, group: &Group) -> Result<Answers, Failure> {
+    /// The answers, and whether anything was written.
+    fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
         let path = Arc::clone(&self.path);
         let conn = self.connection()?;
         let wants_sync = group.appends.iter().any(|(write, _)| write.batch.durability == Durability::Synced);
@@ -134,7 +152,7 @@ impl Writer {
         execute(conn, "COMMIT")?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
-        Ok((receipts, leases))
+        Ok(((receipts, leases), wrote))
     }
 
     fn connection(&mut self) -> Result<&Connection, Failure> {
@@ -172,6 +190,25 @@ impl Writer {
         };
         leave().map_err(|failure| failure.into_error("close", &path))
     }
+}
+
+/// Does `work` in a synced transaction, after which nothing of what it removed is left in the pages that
+/// it changed.
+pub(super) fn alone<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    conn.pragma_update(None, "secure_delete", true)?;
+    begin(conn, true)?;
+    let done = work(conn).and_then(|done| {
+        execute(conn, "COMMIT")?;
+        Ok(done)
+    });
+    if done.as_ref().is_err_and(|failure| !failure.is_fatal()) {
+        execute(conn, "ROLLBACK")?;
+    }
+    conn.pragma_update(None, "secure_delete", false)?;
+    done
 }
 
 /// Begins a transaction whose commit is synced, or not. The first one that is not, since the store
@@ -229,6 +266,8 @@ fn guarded<T>(
 struct Group {
     appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
+    /// What comes behind them, by itself.
+    care: Option<Care>,
     bytes: usize,
 }
 
@@ -243,6 +282,7 @@ impl Group {
                 self.appends.push((write, reply));
             }
             Job::Lease(op, reply) => self.leases.push((op, reply)),
+            Job::Care(care) => self.care = Some(care),
             Job::Close(reply) => return Some(reply),
         }
         None
@@ -266,7 +306,7 @@ impl Group {
     }
 
     fn is_full(&self) -> bool {
-        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES
+        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES || self.care.is_some()
     }
 }
 

@@ -1,0 +1,188 @@
+//! Taking content back, and giving space back, inside transactions of their own.
+
+use super::{
+    code,
+    failure::Failure,
+    item,
+    lease::{Columns, now, tenure},
+    row::{self, int, json, uint},
+    search,
+};
+use crate::{Erase, Erased, PRUNED, Pruned, refusal};
+use party_core::{ItemId, Offset, SessionId};
+use rusqlite::{Connection, OptionalExtension as _, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Each item and record is looked for before the first one is changed.
+pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure> {
+    let items: BTreeSet<ItemId> = erase.items.iter().copied().collect();
+    let mut found = Vec::new();
+    for id in items {
+        let missing = || refusal::no_item(id);
+        let row = item::find(conn, id)?.ok_or_else(missing)?;
+        let (item, _) = item::read(conn, row)?.ok_or_else(missing)?;
+        found.push((row, json(&item.erased())));
+    }
+    for (session, offset, body) in &erase.bodies {
+        let missing = || refusal::no_record(*session, *offset);
+        let session = row::session(conn, *session)?.ok_or_else(missing)?;
+        let mut update =
+            conn.prepare_cached("UPDATE record SET body = ?3 WHERE session = ?1 AND \"offset\" = ?2")?;
+        if update.execute(params![session, int(offset.0), body.get()])? == 0 {
+            return Err(missing().into());
+        }
+        conn.execute("DELETE FROM snapshot WHERE session = ?1", [session])?;
+    }
+    for (row, tombstone) in &found {
+        conn.execute("UPDATE item SET body = ?2 WHERE id = ?1", params![row, tombstone])?;
+        conn.execute("DELETE FROM item_large WHERE item = ?1", [row])?;
+    }
+    if !found.is_empty() {
+        // Which sessions fold these items nobody knows without reading them all; snapshots are caches.
+        conn.execute("DELETE FROM snapshot", [])?;
+        let rows: Vec<i64> = found.iter().map(|(row, _)| *row).collect();
+        search::forget(conn, &rows)?;
+        search::rewrite(conn)?;
+    }
+    Ok(Erased { items: erase.items.len() as u64, bodies: erase.bodies.len() as u64 })
+}
+
+/// Sessions that are there, by their rows; refuses one that somebody drives.
+fn free(conn: &Connection, sessions: &[SessionId]) -> Result<BTreeSet<i64>, Failure> {
+    let mut rows = BTreeSet::new();
+    for session in sessions {
+        let mut find = conn
+            .prepare_cached("SELECT id, lease_owner, lease_token, lease_until FROM session WHERE uid = ?1")?;
+        let found: Option<(i64, Columns)> = find
+            .query_row([session.as_bytes()], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))
+            .optional()?;
+        let Some((row, lease)) = found else { continue };
+        if tenure(lease)?.driver(now()).is_some() {
+            return Err(refusal::driven(*session).into());
+        }
+        rows.insert(row);
+    }
+    Ok(rows)
+}
+
+/// Empties trace records behind `after`, up to `up_to`.
+pub(super) fn prune_trace(
+    conn: &Connection,
+    session: SessionId,
+    after: Offset,
+    up_to: Offset,
+) -> Result<u64, Failure> {
+    let Some(session) = free(conn, &[session])?.pop_first() else { return Ok(0) };
+    conn.prepare_cached("INSERT INTO kind (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
+        .execute([PRUNED])?;
+    let mut empty = conn.prepare_cached(
+        "UPDATE record SET kind = (SELECT id FROM kind WHERE name = ?4), body = '{}'
+         WHERE session = ?1 AND \"offset\" > ?2 AND \"offset\" <= ?3 AND class = 3
+           AND kind <> (SELECT id FROM kind WHERE name = ?4)",
+    )?;
+    Ok(empty.execute(params![session, int(after.0), int(up_to.0), PRUNED])? as u64)
+}
+
+/// Removes sessions with all that no other refers to. Tokens of leases never go back, so what is known
+/// of them stays.
+pub(super) fn prune_sessions(conn: &Connection, sessions: &[SessionId]) -> Result<Pruned, Failure> {
+    let mut records = 0;
+    let mut named = BTreeSet::new();
+    for session in free(conn, sessions)? {
+        named.append(&mut items_of(conn, session)?);
+        for sql in [
+            "DELETE FROM entry WHERE thread IN (SELECT id FROM thread WHERE session = ?1)",
+            "DELETE FROM compaction WHERE thread IN (SELECT id FROM thread WHERE session = ?1)",
+            "DELETE FROM thread WHERE session = ?1",
+            "DELETE FROM batch WHERE session = ?1",
+            "DELETE FROM snapshot WHERE session = ?1",
+            "UPDATE store SET mark = max(mark, (SELECT changed FROM session WHERE id = ?1))",
+            "UPDATE session SET head = 0, opened_at = NULL, kind = NULL, \"key\" = NULL, parent = NULL,
+                 wake = NULL, partial = 0, changed = 0 WHERE id = ?1",
+        ] {
+            conn.execute(sql, [session])?;
+        }
+        records += conn.execute("DELETE FROM record WHERE session = ?1", [session])? as u64;
+    }
+    let items = drop_items(conn, named)?;
+    Ok(Pruned { records, items })
+}
+
+/// The rows of the items that a session brings or refers to.
+fn items_of(conn: &Connection, session: i64) -> Result<BTreeSet<i64>, Failure> {
+    let mut items = BTreeSet::new();
+    let mut brought = conn.prepare("SELECT items FROM record WHERE session = ?1 AND items IS NOT NULL")?;
+    let mut rows = brought.query([session])?;
+    while let Some(row) = rows.next()? {
+        items.extend(code::numbers(row::blob(row, 0)?)?.into_iter().map(u64::cast_signed));
+    }
+    let mut shown = conn.prepare(
+        "SELECT entry.item FROM entry JOIN thread ON thread.id = entry.thread WHERE session = ?1
+         UNION SELECT item_name.item FROM compaction JOIN thread ON thread.id = compaction.thread
+         JOIN item_name ON item_name.uid = compaction.item WHERE session = ?1",
+    )?;
+    let mut rows = shown.query([session])?;
+    while let Some(row) = rows.next()? {
+        items.insert(row.get(0)?);
+    }
+    Ok(items)
+}
+
+/// Removes those of `items` that nobody refers to any more, and hands on what is found by others.
+fn drop_items(conn: &Connection, mut items: BTreeSet<i64>) -> Result<u64, Failure> {
+    let mut handed = BTreeMap::new();
+    if !items.is_empty() {
+        let mut brought = conn
+            .prepare("SELECT session, \"offset\", items FROM record WHERE items IS NOT NULL ORDER BY id")?;
+        let mut rows = brought.query([])?;
+        while let Some(row) = rows.next()? {
+            for item in code::numbers(row::blob(row, 2)?)?.into_iter().map(u64::cast_signed) {
+                if items.remove(&item) {
+                    handed.insert(item, (row.get(0)?, uint("offset", row.get(1)?)?));
+                }
+            }
+        }
+        let mut shown = conn.prepare("SELECT DISTINCT item FROM entry")?;
+        let mut rows = shown.query([])?;
+        while let Some(row) = rows.next()? {
+            items.remove(&row.get(0)?);
+        }
+        let mut summed = conn.prepare(
+            "SELECT name.item FROM compaction JOIN item_name AS name ON name.uid = compaction.item",
+        )?;
+        let mut rows = summed.query([])?;
+        while let Some(row) = rows.next()? {
+            items.remove(&row.get(0)?);
+        }
+    }
+    let gone: Vec<i64> = items.into_iter().collect();
+    for item in &gone {
+        conn.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([item])?;
+        conn.prepare_cached("DELETE FROM item_large WHERE item = ?1")?.execute([item])?;
+    }
+    if !gone.is_empty() {
+        conn.execute("DELETE FROM item_name WHERE item NOT IN (SELECT id FROM item)", [])?;
+    }
+    search::forget(conn, &gone)?;
+    search::hand_on(conn, &handed)?;
+    Ok(gone.len() as u64)
+}
+
+/// What is wrong with the file itself, each in a line; at most 100.
+pub(super) fn damage(conn: &Connection) -> Result<Vec<String>, Failure> {
+    let mut problems = Vec::new();
+    for sql in [
+        "PRAGMA integrity_check(100)",
+        "SELECT 'item row ' || item || ' has a name and no body' FROM item_name
+             WHERE item NOT IN (SELECT id FROM item) LIMIT 100",
+        "SELECT 'item row ' || id || ' has no name' FROM item WHERE id NOT IN (SELECT item FROM item_name) LIMIT 100",
+        "SELECT 'item row ' || id || ' has no body' FROM item
+             WHERE body IS NULL AND id NOT IN (SELECT item FROM item_large) LIMIT 100",
+    ] {
+        let mut select = conn.prepare(sql)?;
+        let lines = select.query_map([], |row| row.get(0))?;
+        problems.extend(lines.collect::<Result<Vec<String>, _>>()?);
+    }
+    problems.retain(|line| line != "ok");
+    Ok(problems)
+}
