@@ -2,7 +2,7 @@
 
 use party_bus::Page;
 use party_core::{Entry, How, Item, Offset, SessionId, ThreadId};
-use rusqlite::{Connection, OpenFlags, Result, Row, params, types::Type};
+use rusqlite::{Connection, OpenFlags, Result, Row, config::DbConfig, params, types::Type};
 use std::{path::Path, sync::Arc};
 
 /// A connection to a store's file that reads threads without branches and compactions, of items that
@@ -18,6 +18,7 @@ impl RawView {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = Connection::open_with_flags(path, flags)?;
         conn.pragma_update(None, "mmap_size", 0)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.pragma_update(None, "query_only", true)?;
         Ok(Self { conn })
     }

@@ -19,6 +19,7 @@ pub(crate) fn go_on(session: SessionId, store: &Path, args: &Args) -> String {
         ("--claude-mode", args.claude_mode.map(|mode| OsStr::new(mode.name()))),
         ("--claude-bin", args.claude_bin.as_deref().map(Path::as_os_str)),
         ("--pass-env", pass_env.as_deref().map(OsStr::new)),
+        ("--socket", args.socket.as_deref().map(Path::as_os_str)),
         ("--script", args.script.as_deref().map(Path::as_os_str)),
     ] {
         if let Some(value) = value {
@@ -59,10 +60,10 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
-    fn a_session_goes_on_in_the_mode_that_it_was_started_in() {
-        let args = ["Ship?", "--claude-mode", "persistent"].map(Into::into);
+    fn a_session_goes_on_by_the_means_that_it_was_started_with() {
+        let args = ["Ship?", "--claude-mode", "persistent", "--socket", "a b.sock"].map(Into::into);
         let command = go_on(SessionId::derive(&[]), Path::new("a.db"), &Args::parse(args).unwrap());
-        assert!(command.ends_with("--store a.db --claude-mode persistent"), "{command}");
+        assert!(command.ends_with("--store a.db --claude-mode persistent --socket 'a b.sock'"), "{command}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(crate) const HELP: &str = "\
 Asks a council of personas a question; a judge writes the final answer.
 
 Usage: council [OPTIONS] QUESTION
-       council --resume SESSION [--store PATH] [--json | --canvas [FILE]]
+       council --resume SESSION [--store PATH] [--socket PATH] [--json | --canvas [FILE]]
 
 Options:
   --personas A,B       only these personas, in this order
@@ -23,6 +23,7 @@ Options:
   --persona-dir DIR    personas from this folder instead of the shipped ones
   --timeout SECONDS    how long a persona may take [default: 120]
   --store PATH         the SQLite file [default: in your data folder]
+  --socket PATH        a Unix socket by which you speak and follow, such as with socat
   --resume SESSION     go on with a session, follow it, or print it if it is over
   --canvas [FILE]      the transcript as Markdown, to FILE or standard output
   --json               one JSON object per record on standard output, nothing else
@@ -47,6 +48,7 @@ pub(crate) struct Args {
     pub(crate) persona_dir: Option<PathBuf>,
     pub(crate) timeout: Option<u32>,
     pub(crate) store: Option<PathBuf>,
+    pub(crate) socket: Option<PathBuf>,
     pub(crate) resume: Option<SessionId>,
     pub(crate) canvas: Option<Option<PathBuf>>,
     pub(crate) json: bool,
@@ -105,6 +107,7 @@ impl Args {
             "harness" => once(name, &mut self.harness, Runtime::parse(&text(name, parser)?)?)?,
             "persona-dir" => once(name, &mut self.persona_dir, path(name, parser)?)?,
             "store" => once(name, &mut self.store, path(name, parser)?)?,
+            "socket" => once(name, &mut self.socket, path(name, parser)?)?,
             "claude-mode" => once(name, &mut self.claude_mode, ClaudeMode::parse(&text(name, parser)?)?)?,
             "claude-bin" => once(name, &mut self.claude_bin, path(name, parser)?)?,
             "script" => once(name, &mut self.script, path(name, parser)?)?,

@@ -67,6 +67,9 @@ pub(crate) async fn attend(
     let session = attended.session();
     let mut shown = Shown::new(args.show(), session, store.to_owned());
     shown.begin();
+    if let Some(socket) = &args.socket {
+        shown.remark(&format!("speak and follow by the socket {}", socket.display()));
+    }
     let mut records = Arc::clone(&bus).follow(session, Offset::START);
     let ended = loop {
         tokio::select! {

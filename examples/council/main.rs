@@ -17,7 +17,10 @@ use party::Plan;
 use party_examples::{BadInput, Output, default_store, fail, open_existing, open_store};
 use party_launch::{
     ErrorKind,
-    bus::{Bus, SqliteBus},
+    bus::{
+        Bus, SqliteBus,
+        front::{Front, FrontOptions},
+    },
 };
 use signals::Signals;
 use std::{error::Error, path::Path, process::ExitCode, sync::Arc};
@@ -68,6 +71,29 @@ async fn run(args: &Args) -> Result<u8, Failure> {
 async fn begin(args: &Args, bus: Arc<SqliteBus>, plan: Option<Plan>, store: &Path) -> Result<u8, Failure> {
     // Before the session is there, so that none is left behind without a word.
     let signals = Signals::listen()?;
+    let front = listen(args, &bus).await?;
+    let ended = hold(args, bus, plan, store, signals).await;
+    if let Some(front) = front {
+        front.close().await;
+    }
+    ended
+}
+
+/// The socket that was asked for. Who may connect is the user who asks here.
+async fn listen(args: &Args, bus: &Arc<SqliteBus>) -> Result<Option<Front>, BadInput> {
+    let Some(path) = &args.socket else { return Ok(None) };
+    let bus: Arc<dyn Bus> = Arc::<SqliteBus>::clone(bus);
+    let front = Front::bind(bus, path, FrontOptions::owner("you")).await;
+    front.map(Some).map_err(|error| BadInput::new(format!("--socket: {}", BadInput::from_error(&error))))
+}
+
+async fn hold(
+    args: &Args,
+    bus: Arc<SqliteBus>,
+    plan: Option<Plan>,
+    store: &Path,
+    signals: Signals,
+) -> Result<u8, Failure> {
     let attended = match (plan, args.resume) {
         (Some(plan), _) => {
             Attended::Driven(plan.start(Arc::clone(&bus), store).await.map_err(bad_or_failed)?)

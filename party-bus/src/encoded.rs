@@ -63,7 +63,8 @@ impl Batch {
         broken.into_iter().find(|(is_broken, _)| *is_broken).map_or(Ok(()), |(_, why)| Err(why.to_owned()))
     }
 
-    fn check_record(&self, record: &NewRecord) -> Result<(), String> {
+    /// What is checked of a record that the batch is to hold; why it does not hold it.
+    pub(crate) fn check_record(&self, record: &NewRecord) -> Result<(), String> {
         let is_input = record.class == RecordClass::Input;
         if !is_input && self.expect == Expect::Input {
             return Err(format!("is a {}, which only a driver writes", record.class));

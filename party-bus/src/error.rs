@@ -64,6 +64,11 @@ impl Error {
         self
     }
 
+    /// The same error of a part of something, which is named in front.
+    pub(crate) fn within(self, what: impl fmt::Display) -> Self {
+        Self { context: format!("{what}: {}", self.context), ..self }
+    }
+
     /// The same error for another caller; its cause as text, for causes cannot be copied.
     #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn again(&self) -> Self {

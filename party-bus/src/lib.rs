@@ -23,12 +23,18 @@ mod admin;
 mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod copy;
 mod encoded;
 mod error;
 mod ext;
 mod faulty;
+mod fork;
+#[cfg(feature = "front")]
+pub mod front;
+mod hooked;
 mod lease;
 mod memory;
+mod portable;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;
@@ -36,15 +42,19 @@ mod query;
 mod refusal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod tail;
+mod traced;
 mod verify;
 
 pub use admin::{BusAdmin, Erase, Erased, Found, PRUNED, Problem, Prune, Pruned, Report, Scope, Search};
 pub use async_trait::async_trait;
 pub use batch::{Batch, Durability, Expect, Label, Receipt, Snapshot, Wake};
+pub use copy::{Copied, CopyOptions};
 pub use encoded::Encoded;
 pub use error::{Error, ErrorKind, Result};
-pub use ext::{BusExt, Follow};
+pub use ext::{BusAdminExt, BusExt, Follow, Tree};
 pub use faulty::{Fault, FaultyBus};
+pub use hooked::{Hook, HookedBus};
 pub use lease::{Lease, LeaseOp, Owner, Tenure};
 pub use memory::MemoryBus;
 pub use party_core::{Layer, Side};
@@ -56,6 +66,7 @@ pub use query::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
+pub use traced::TracedBus;
 pub use verify::{verify, verify_session};
 
 use party_core::{Entry, Item, ItemId, Record};

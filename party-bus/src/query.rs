@@ -59,6 +59,12 @@ impl Classes {
     }
 }
 
+impl FromIterator<RecordClass> for Classes {
+    fn from_iter<I: IntoIterator<Item = RecordClass>>(classes: I) -> Self {
+        Self(classes.into_iter().fold(0, |set, class| set | 1 << class as u8))
+    }
+}
+
 /// Asks for records of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -114,7 +120,7 @@ pub struct Page<T> {
     /// Where to go on: the last offset or position looked at, those left out by a filter included;
     /// for a list, how many to skip. A window that looks back goes on before it.
     pub scanned_to: u64,
-    /// Whether there is more behind it now.
+    /// Whether there is more behind it now; of records also where the store has not looked.
     pub more: bool,
 }
 

@@ -1,6 +1,8 @@
 //! Runs the examples as a user does, in an environment of their own.
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
+pub(crate) mod dialogue;
+
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,

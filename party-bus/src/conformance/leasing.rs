@@ -1,7 +1,9 @@
 //! Cases about leases.
 
-use super::sample::{Sample, note};
-use super::stage::{Played, Stage};
+use super::{
+    sample::{Sample, note},
+    stage::{Played, Stage},
+};
 use crate::{Bus, ErrorKind, Lease, LeaseOp, Owner, SessionQuery};
 use party_core::{RecordClass, SessionId};
 use std::{sync::Arc, time::Duration};

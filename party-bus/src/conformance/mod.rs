@@ -30,13 +30,17 @@
 mod branching;
 mod caring;
 mod compacting;
+mod erasing;
 mod folding;
 mod lasting;
 mod leasing;
 mod model;
+mod placing;
+mod pruning;
 mod reading;
 mod rules;
 mod sample;
+mod searching;
 mod stage;
 mod talk;
 mod tangents;
@@ -47,13 +51,17 @@ mod writing;
 pub use branching::*;
 pub use caring::*;
 pub use compacting::*;
+pub use erasing::*;
 pub use folding::*;
 pub use lasting::*;
 pub use leasing::*;
 pub use model::agrees;
+pub use placing::*;
+pub use pruning::*;
 pub use reading::*;
 pub use rules::*;
 pub use sample::{Sample, input, note, say};
+pub use searching::*;
 pub use stage::{NotDeclared, Played, Stage, judge};
 pub use tangents::*;
 pub use waking::*;
@@ -147,6 +155,7 @@ macro_rules! bus_conformance {
             two_handles_write_one_session_without_holes
             a_sound_store_verifies
             what_is_not_declared_is_unsupported
+            a_backup_is_a_new_file_of_its_owner
             an_erased_item_is_a_tombstone_wherever_it_stands
             an_erased_item_never_comes_back
             an_erased_body_is_replaced
@@ -169,7 +178,7 @@ macro_rules! bus_conformance {
     };
 }
 
-/// Makes a `#[test]` of [`agrees`](conformance::agrees) with so many cases.
+/// Makes a `#[test]` of [`agrees`](crate::conformance::agrees) with so many cases.
 #[macro_export]
 macro_rules! bus_model {
     ($make:path, $cases:expr) => {

@@ -31,8 +31,14 @@ pub fn note(class: RecordClass, text: &str) -> NewRecord {
     // A tag that no version knows: a store must not care.
     let json = serde_json::json!({ "class": class, "kind": "noted", "at": at, "body": body });
     let mut record: NewRecord = serde_json::from_str(&json.to_string()).expect("the shape of a record");
-    record.body = RawValue::from_string(body.to_string()).expect("a body of JSON");
+    record.body = self::body(text);
     record
+}
+
+/// A body that holds `text`, as [`note`] makes it.
+pub(super) fn body(text: &str) -> Box<RawValue> {
+    let body = serde_json::json!({ "text": text });
+    RawValue::from_string(body.to_string()).expect("a body of JSON")
 }
 
 /// An item of `author` under a new id.
@@ -68,10 +74,9 @@ impl Sample {
     /// Where the store refuses a new session.
     pub async fn new(bus: &Arc<dyn Bus>) -> Self {
         let session = SessionId::derive(&[b"session", &fresh()]);
-        let (owner, term) = (Owner::this_process(), Duration::from_secs(60));
-        let lease = bus.lease(LeaseOp::Acquire { session, owner, term }).await;
-        let lease = lease.expect("a lease works").expect("a new session is free");
-        Self { bus: Arc::clone(bus), session, token: lease.fencing_token, head: Offset::START }
+        let mut sample = Self { bus: Arc::clone(bus), session, token: 0, head: Offset::START };
+        sample.acquire().await;
+        sample
     }
 
     /// A new session with one record.
@@ -98,6 +103,25 @@ impl Sample {
         let receipt = self.bus.append(self.batch(records)).await?;
         self.head = receipt.last;
         Ok(receipt)
+    }
+
+    /// Gives up the lease.
+    ///
+    /// # Panics
+    /// Where it is gone.
+    pub async fn release(&self) {
+        let release = LeaseOp::Release { session: self.session, fencing_token: self.token };
+        self.bus.lease(release).await.expect("a lease works").expect("it is held");
+    }
+
+    /// Takes the session again.
+    ///
+    /// # Panics
+    /// Where another has it.
+    pub async fn acquire(&mut self) {
+        let (session, owner, term) = (self.session, Owner::this_process(), Duration::from_secs(60));
+        let lease = self.bus.lease(LeaseOp::Acquire { session, owner, term }).await;
+        self.token = lease.expect("a lease works").expect("it is free").fencing_token;
     }
 
     /// Opens `count` threads in one record.

@@ -21,11 +21,6 @@ async fn due(bus: &dyn Bus) -> Vec<SessionId> {
     page.entries.into_iter().map(|info| info.session).collect()
 }
 
-async fn release(sample: &Sample) {
-    let release = LeaseOp::Release { session: sample.session, fencing_token: sample.token };
-    sample.bus.lease(release).await.expect("an answer").expect("it is held");
-}
-
 /// A new session of one record that wants to be driven then.
 async fn waking(bus: &Arc<dyn Bus>, wake: impl Into<Option<Wake>>) -> Sample {
     let mut sample = Sample::new(bus).await;
@@ -78,14 +73,14 @@ pub async fn sessions_are_due_when_their_time_has_come_and_nobody_drives_them(st
     let others =
         [waking(&bus, Wake::Idle).await, waking(&bus, at(i64::MAX / 2)).await, waking(&bus, None).await];
     for sample in [&late, &early, &now].into_iter().chain(&others) {
-        release(sample).await;
+        sample.release().await;
     }
     assert_eq!(due(&*bus).await, [now.session, early.session, late.session]);
     let page = bus.sessions(SessionQuery::due(2)).await.expect("a list");
     assert_eq!((page.entries.len(), page.more), (2, true));
     assert_eq!(info(&*bus, others[2].session).await.wake, Wake::Idle, "it never said when");
 
-    release(&driven).await;
+    driven.release().await;
     assert!(due(&*bus).await.contains(&driven.session));
     let (owner, term) = (Owner::this_process(), Duration::from_secs(60));
     let claim = LeaseOp::Acquire { session: driven.session, owner, term };
@@ -120,7 +115,7 @@ pub async fn an_input_wakes_its_session_and_the_driver_says_when_next(stage: &dy
 pub async fn of_many_who_claim_a_session_one_gets_it(stage: &dyn Stage) -> Played {
     let bus: Arc<dyn Bus> = stage.open().await;
     let sample = waking(&bus, Wake::Now).await;
-    release(&sample).await;
+    sample.release().await;
     let claims = (0..8).map(|_| {
         let (owner, term) = (Owner::this_process(), Duration::from_secs(60));
         bus.lease(LeaseOp::Acquire { session: sample.session, owner, term })
@@ -142,13 +137,13 @@ pub async fn a_copy_that_is_not_complete_takes_no_inputs_and_is_not_due(stage: &
         assert!(info(&*bus, sample.session).await.partial);
         refused(bus.append(input(sample.session, "too early")).await, ErrorKind::Invalid);
     }
-    release(&sample).await;
+    sample.release().await;
     assert_eq!(due(&*bus).await, []);
     let (session, owner, term) = (sample.session, Owner::this_process(), Duration::from_secs(60));
     let lease = bus.lease(LeaseOp::Acquire { session, owner, term }).await.expect("an answer");
     sample.token = lease.expect("it is free").fencing_token;
     sample.write([note(RecordClass::Decision, "last")]).await.expect("the last part");
-    release(&sample).await;
+    sample.release().await;
     assert!(!info(&*bus, session).await.partial);
     assert_eq!(due(&*bus).await, [session]);
     bus.append(input(session, "in time")).await.expect("it is complete");

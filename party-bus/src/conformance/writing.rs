@@ -1,7 +1,9 @@
 //! Cases about writing.
 
-use super::sample::{Sample, delivery, input, note, say};
-use super::stage::{Played, Stage};
+use super::{
+    sample::{Sample, delivery, input, note, say},
+    stage::{Played, Stage},
+};
 use crate::{Batch, Bus, BusExt as _, Classes, Error, ErrorKind, Read, Result};
 use party_core::{Author, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, ThreadKind};
 use std::{fmt::Debug, sync::Arc};

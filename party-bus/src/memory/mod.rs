@@ -6,7 +6,7 @@ mod state;
 use crate::{
     Batch, Bus, BusAdmin, BusInfo, Capabilities, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune,
     Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
-    Watch, Window, async_trait, refusal, verify,
+    Watch, Window, async_trait, refusal, tail::Tail, verify,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use state::State;
@@ -27,8 +27,9 @@ pub struct MemoryBus {
     born: Instant,
     /// `None` once the bus is closed.
     state: Mutex<Option<State>>,
-    /// Rung after each change.
+    /// Rung after each change, for those who wait for any session.
     bell: watch::Sender<()>,
+    tail: Tail,
 }
 
 impl MemoryBus {
@@ -53,6 +54,7 @@ impl MemoryBus {
             born: Instant::now(),
             state: Mutex::new(Some(State::default())),
             bell: watch::Sender::new(()),
+            tail: Tail::new(),
         }
     }
 
@@ -60,7 +62,7 @@ impl MemoryBus {
     #[cfg(feature = "conformance")]
     pub(crate) fn copy(&self) -> Self {
         let (state, bell) = (Mutex::new(self.lock().clone()), watch::Sender::new(()));
-        Self { info: self.info.clone(), born: self.born, state, bell }
+        Self { info: self.info.clone(), born: self.born, state, bell, tail: Tail::new() }
     }
 
     fn with<T>(&self, call: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
@@ -98,7 +100,15 @@ impl Bus for MemoryBus {
 
     async fn append(&self, batch: Batch) -> Result<Receipt> {
         let encoded = batch.encode()?;
-        let receipt = self.with(|state| state.append(batch, encoded.hash))?;
+        let session = batch.session;
+        let receipt = self.with(|state| {
+            let receipt = state.append(batch, encoded.hash)?;
+            if !receipt.repeated && self.tail.is_followed(session) {
+                // Under the lock: an erasure that comes next must find it here.
+                self.tail.publish(session, receipt.last, state.written(session, &receipt));
+            }
+            Ok(receipt)
+        })?;
         self.bell.send_replace(());
         Ok(receipt)
     }
@@ -107,23 +117,24 @@ impl Bus for MemoryBus {
         if let Some(epoch) = read.epoch.filter(|epoch| *epoch != self.info.epoch) {
             return Err(refusal::other_epoch(read.session, epoch, self.info.epoch));
         }
-        self.with(|state| state.read(&read))
+        match self.tail.read(&read) {
+            Some(page) => Ok(page),
+            None => self.with(|state| state.read(&read)),
+        }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
+        let since = match watch {
+            Watch::Session { session, after } => {
+                let look = || async { self.with(|state| Ok(state.head(session))) };
+                let head = self.tail.changed(session, after, look).await?;
+                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            }
+            Watch::Any { since } => since,
+        };
         let mut bell = self.bell.subscribe();
         loop {
-            let changed = self.with(|state| {
-                Ok(match watch {
-                    Watch::Session { session, after } => {
-                        let head = state.head(session);
-                        // A reader ahead of the head is told at once, and learns from `read` what that means.
-                        let sessions = if head == after { Vec::new() } else { vec![(session, head)] };
-                        Changed { sessions, mark: 0 }
-                    }
-                    Watch::Any { since } => state.changed(since),
-                })
-            })?;
+            let changed = self.with(|state| Ok(state.changed(since)))?;
             if !changed.sessions.is_empty() {
                 return Ok(changed);
             }
@@ -155,6 +166,7 @@ impl Bus for MemoryBus {
 
     async fn close(&self) -> Result<()> {
         self.lock().take().ok_or_else(refusal::closed)?;
+        self.tail.close();
         self.bell.send_replace(());
         Ok(())
     }
@@ -172,14 +184,22 @@ impl BusAdmin for MemoryBus {
 
     async fn prune(&self, prune: Prune) -> Result<Pruned> {
         let now = self.now();
-        let pruned = self.with(|state| state.prune(&prune, now))?;
+        let pruned = self.with(|state| {
+            let pruned = state.prune(&prune, now);
+            self.tail.forget();
+            pruned
+        })?;
         // Who follows a session that is gone learns it from reading.
         self.bell.send_replace(());
         Ok(pruned)
     }
 
     async fn erase(&self, erase: Erase) -> Result<Erased> {
-        self.with(|state| state.erase(&erase))
+        self.with(|state| {
+            let erased = state.erase(&erase);
+            self.tail.forget();
+            erased
+        })
     }
 
     async fn search(&self, search: Search) -> Result<Page<Found>> {

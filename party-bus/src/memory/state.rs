@@ -3,6 +3,7 @@
 use crate::{
     Batch, Changed, Expect, Label, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo, SessionQuery,
     Snapshot, Tenure, ThreadInfo, ThreadQuery, Wake, Window, encoded, encoded::items_of, process, refusal,
+    tail::Fresh,
 };
 use party_core::{
     Author, BatchId, Change, Entry, Item, ItemId, NewRecord, Offset, Outlined, Record, SessionId, ThreadId,
@@ -81,6 +82,14 @@ impl State {
         session.partial = batch.partial;
         session.changed = self.mark;
         Ok(receipt)
+    }
+
+    /// What a batch has written.
+    pub(super) fn written(&self, session: SessionId, receipt: &Receipt) -> Vec<Fresh> {
+        let records = self.sessions.get(&session).map_or(&[][..], |session| &session.records);
+        let count = (receipt.last.0 - receipt.first.0 + 1) as usize;
+        let written = records.iter().skip(receipt.first.0 as usize - 1).take(count);
+        written.map(|stored| (Arc::clone(&stored.record), stored.bytes)).collect()
     }
 
     /// The receipt of the same batch, where it was written before.

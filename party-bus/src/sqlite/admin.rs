@@ -20,19 +20,22 @@ use tokio::task::spawn_blocking;
 const PART: u64 = 10_000;
 
 impl SqliteBus {
-    /// Does `work` on the writer's connection, in a transaction of its own.
+    /// Does `work` on the writer's connection, in a transaction of its own. `changes` tells whether it
+    /// changes what readers were shown.
     async fn alone<T: Send + 'static>(
         &self,
+        changes: bool,
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let path = Arc::clone(&self.path);
         self.write(|reply| {
-            Job::Care(Box::new(move |conn| {
+            let care = move |conn: Result<&Connection, Failure>| {
                 let done = conn.and_then(|conn| alone(conn, work));
                 let is_sound = !done.as_ref().is_err_and(Failure::is_fatal);
                 let _ = reply.send(done.map_err(|failure| failure.into_error("write to", &path)));
                 is_sound
-            }))
+            };
+            Job::Care(Box::new(care), changes)
         })
         .await
     }
@@ -43,7 +46,7 @@ impl SqliteBus {
         loop {
             let to = after.plus(PART).min(up_to);
             // Whoever drives it is looked for each time.
-            records += self.alone(move |conn| care::prune_trace(conn, session, after, to)).await?;
+            records += self.alone(true, move |conn| care::prune_trace(conn, session, after, to)).await?;
             after = to;
             if after >= up_to {
                 return Ok(Pruned { records, items: 0 });
@@ -88,12 +91,14 @@ impl BusAdmin for SqliteBus {
     async fn prune(&self, prune: Prune) -> Result<Pruned> {
         match prune {
             Prune::Trace { session, up_to } => self.prune_trace(session, up_to).await,
-            Prune::Sessions(sessions) => self.alone(move |conn| care::prune_sessions(conn, &sessions)).await,
+            Prune::Sessions(sessions) => {
+                self.alone(true, move |conn| care::prune_sessions(conn, &sessions)).await
+            }
         }
     }
 
     async fn erase(&self, erase: Erase) -> Result<Erased> {
-        let erased = self.alone(move |conn| care::erase(conn, &erase)).await?;
+        let erased = self.alone(true, move |conn| care::erase(conn, &erase)).await?;
         self.empty_the_log().await?;
         Ok(erased)
     }
@@ -102,7 +107,7 @@ impl BusAdmin for SqliteBus {
         let goal = self.readers.read(search::last_record).await?;
         let done = self.readers.read(search::done).await?;
         if done.is_none_or(|done| done < goal) {
-            while !self.alone(move |conn| search::index(conn, goal)).await? {}
+            while !self.alone(false, move |conn| search::index(conn, goal)).await? {}
         }
         self.readers.read(move |conn| search::find(conn, &search)).await
     }

@@ -6,20 +6,23 @@ use super::{
     row::{int, json, uint, wake_number},
     topology::Threads,
 };
-use crate::{Batch, Encoded, Expect, Receipt, Result, refusal};
+use crate::{Batch, Encoded, Expect, Receipt, Result, refusal, tail::Fresh};
 use party_core::{NewRecord, Offset, RecordClass, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, params};
+use std::{cell::Cell, sync::Arc};
 
 /// A batch with all that can be worked out before the writer's turn comes.
 #[derive(Debug)]
 pub(super) struct Write {
     pub(super) batch: Batch,
     pub(super) encoded: Encoded,
+    /// Whether what is stored may differ from what it says: an item that it brings may have been erased.
+    is_known: Cell<bool>,
 }
 
 impl Write {
     pub(super) fn new(batch: Batch) -> Result<Self> {
-        Ok(Self { encoded: batch.encode()?, batch })
+        Ok(Self { encoded: batch.encode()?, batch, is_known: Cell::new(false) })
     }
 
     /// Writes the batch, or gives the receipt of the same one written before.
@@ -69,7 +72,22 @@ impl Write {
             let ops = threads.apply(self.batch.session, offset, record)?;
             self.put_record(conn, (session, offset), record, items, ops)?;
         }
+        self.is_known.set(threads.knows_items);
         threads.finish()
+    }
+
+    /// What it has written, for those who follow.
+    pub(super) fn into_fresh(self, first: Offset) -> Vec<Fresh> {
+        if self.is_known.get() {
+            return Vec::new();
+        }
+        let Batch { session, records, author, .. } = self.batch;
+        let records = (first.0..).map(Offset).zip(records).zip(&self.encoded.items);
+        let fresh = records.map(|((offset, record), texts)| {
+            let bytes = record.body.get().len() + texts.iter().map(String::len).sum::<usize>();
+            (Arc::new(record.placed(session, offset, author.as_ref())), bytes as u64)
+        });
+        fresh.collect()
     }
 
     fn put_record(

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// Bodies of more bytes lie in a table of their own.
 const LARGE: usize = 16 << 10;
 
-/// Puts the item in, or checks that it is the one that is there; gives its row.
-pub(super) fn put(conn: &Connection, item: &Item, text: &str) -> Result<i64, Failure> {
+/// Puts the item in, or checks that it is the one that is there; gives its row, and whether it is new.
+pub(super) fn put(conn: &Connection, item: &Item, text: &str) -> Result<(i64, bool), Failure> {
     let is_large = text.len() > LARGE;
     conn.prepare_cached("INSERT INTO item (body) VALUES (?1)")?.execute([(!is_large).then_some(text)])?;
     let row = conn.last_insert_rowid();
@@ -18,13 +18,13 @@ pub(super) fn put(conn: &Connection, item: &Item, text: &str) -> Result<i64, Fai
     if name.execute(params![item.id.as_bytes(), row])? == 0 {
         // Most items are new, so the row is made first, and taken back here.
         conn.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([row])?;
-        return same(conn, item, text);
+        return Ok((same(conn, item, text)?, false));
     }
     if is_large {
         conn.prepare_cached("INSERT INTO item_large (item, body) VALUES (?1, ?2)")?
             .execute(params![row, text])?;
     }
-    Ok(row)
+    Ok((row, true))
 }
 
 /// The row of an item that is there, which is the same or was erased.

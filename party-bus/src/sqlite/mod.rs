@@ -8,6 +8,7 @@ mod care;
 mod checkpoint;
 mod code;
 mod connect;
+mod doubt;
 mod failure;
 mod item;
 mod lease;
@@ -53,6 +54,12 @@ use writer::{Counters, Job, Writer};
 /// ring is lost is seen within a second. Where no bell can be had (it cannot be written, the folder is
 /// full, a file of that name is somebody else's), and on other systems, waiting asks the store every
 /// 25 ms.
+///
+/// On a full disk what does not fit is refused as [`ErrorKind::Full`], and what is there is read and
+/// followed. Renewing a lease takes a page as well: it may be refused, and so is everybody who would take
+/// the session over. Until somebody does, the session's driver may write once there is space, its term
+/// over or not. After an error of the disk the connection is made anew, and behind a failed sync the log
+/// is written again, so that what is acknowledged later stands on what is on the disk.
 ///
 /// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
 /// long enough.
@@ -151,13 +158,25 @@ impl Bus for SqliteBus {
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
-        self.readers.read(move |conn| read::records(conn, &read)).await
+        let is_of_now = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
+        match self.bell.tail.read(&read).filter(|_| is_of_now) {
+            Some(page) => Ok(page),
+            None => self.readers.read(move |conn| read::records(conn, &read)).await,
+        }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
         let mut bell = self.bell.listen();
+        let since = match watch {
+            Watch::Session { session, after } => {
+                let look = || self.readers.read(move |conn| read::head(conn, session));
+                let head = self.bell.tail.changed(session, after, look).await?;
+                return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+            }
+            Watch::Any { since } => since,
+        };
         loop {
-            let changed = self.readers.read(move |conn| read::watched(conn, watch)).await?;
+            let changed = self.readers.read(move |conn| read::changed(conn, since)).await?;
             if !changed.sessions.is_empty() {
                 return Ok(changed);
             }

@@ -7,7 +7,7 @@ use super::{
     row::{self, blob, int, parse, uint},
     thread::Names,
 };
-use crate::{Changed, Classes, Page, Read, Watch, refusal};
+use crate::{Changed, Classes, Page, Read, refusal};
 use party_core::{Item, ItemId, Offset, Op, Record, SessionId, Timestamp, TurnId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::value::RawValue;
@@ -23,21 +23,8 @@ pub(super) fn head(conn: &Connection, session: SessionId) -> Result<Offset, Fail
     Ok(Offset(uint("head", head.unwrap_or(0))?))
 }
 
-/// What somebody waits for, as far as it is there.
-pub(super) fn watched(conn: &Connection, watch: Watch) -> Result<Changed, Failure> {
-    match watch {
-        Watch::Any { since } => changed(conn, since),
-        Watch::Session { session, after } => {
-            let head = head(conn, session)?;
-            // A reader ahead of the head is told at once, and learns from `read` what that means.
-            let sessions = if head == after { Vec::new() } else { vec![(session, head)] };
-            Ok(Changed { sessions, mark: 0 })
-        }
-    }
-}
-
 /// The sessions that were written since `since`.
-fn changed(conn: &Connection, since: u64) -> Result<Changed, Failure> {
+pub(super) fn changed(conn: &Connection, since: u64) -> Result<Changed, Failure> {
     let mut last = conn.prepare_cached("SELECT max(changed) FROM session WHERE changed > 0")?;
     let last = uint("changed", last.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))?;
     // A mark that was never reached is of before something was lost: then all may have changed.

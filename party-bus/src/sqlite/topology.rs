@@ -23,6 +23,8 @@ pub(super) struct Threads<'a> {
     held: BTreeMap<ThreadId, Held>,
     /// The rows of items that the batch brings or names.
     items: BTreeMap<ItemId, i64>,
+    /// Whether it brings an item that was there, and may have been erased.
+    pub(super) knows_items: bool,
 }
 
 /// What is known of a thread of the outline beside what the rules need.
@@ -37,14 +39,15 @@ impl<'a> Threads<'a> {
     /// Those of the session of that row.
     pub(super) fn new(conn: &'a Connection, session: i64) -> Self {
         let outline = Outline::default();
-        Self { conn, session, outline, held: BTreeMap::new(), items: BTreeMap::new() }
+        Self { conn, session, outline, held: BTreeMap::new(), items: BTreeMap::new(), knows_items: false }
     }
 
     /// Puts the items of a record in, and finds those that its ops name; the rows of its own.
     pub(super) fn take_items(&mut self, record: &NewRecord, texts: &[String]) -> Result<Vec<i64>, Failure> {
         let mut rows = Vec::with_capacity(texts.len());
         for (item, text) in record.items.iter().zip(texts) {
-            let row = item::put(self.conn, item, text)?;
+            let (row, is_new) = item::put(self.conn, item, text)?;
+            self.knows_items |= !is_new;
             self.items.insert(item.id, row);
             rows.push(row);
         }

@@ -64,6 +64,8 @@ pub(super) struct Reference {
     pub(super) can: Capabilities,
     /// The last token of each session's lease.
     pub(super) tokens: [u64; SESSIONS as usize],
+    /// Whether somebody was given it, and did not give it up.
+    pub(super) held: [bool; SESSIONS as usize],
     /// What was written so far, to be written again.
     pub(super) written: Vec<Batch>,
     pub(super) owners: [Owner; 3],
@@ -78,6 +80,7 @@ impl Clone for Reference {
             bus: self.bus.copy(),
             can: self.can,
             tokens: self.tokens,
+            held: self.held,
             written: self.written.clone(),
             owners: self.owners.clone(),
             asked: self.asked.clone(),
@@ -92,6 +95,7 @@ impl Reference {
             bus: MemoryBus::new(),
             can,
             tokens: [0; SESSIONS as usize],
+            held: [false; SESSIONS as usize],
             written: Vec::new(),
             owners: [Owner::this_process(), Owner::this_process(), dead],
             asked: None,
@@ -104,13 +108,14 @@ impl Reference {
             let answer = act.play(&self.bus).now_or_never().expect("a store in memory answers at once");
             (act, answer)
         });
-        match &self.asked {
-            Some((Act::Append(batch), Ok(_))) => self.written.push(batch.clone()),
-            Some((Act::Lease(op @ LeaseOp::Acquire { .. }), Ok(told))) if told != "None" => {
+        match self.asked.clone() {
+            Some((Act::Append(batch), Ok(_))) => self.written.push(batch),
+            Some((Act::Lease(op), Ok(told))) if told != "None" => {
                 let number = (0..SESSIONS).find(|number| session(*number) == op.session());
-                if let Some(token) = number.and_then(|number| self.tokens.get_mut(usize::from(number))) {
-                    *token += 1;
-                }
+                let number = usize::from(number.unwrap_or_default());
+                let acquired = matches!(op, LeaseOp::Acquire { .. });
+                self.tokens[number] += u64::from(acquired);
+                self.held[number] = !matches!(op, LeaseOp::Release { .. });
             }
             _ => {}
         }

@@ -5,6 +5,7 @@
 
 mod act;
 mod beside;
+mod draft;
 mod steps;
 
 use super::Stage;

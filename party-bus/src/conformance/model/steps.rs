@@ -1,25 +1,20 @@
 //! Steps that mostly fit what is there.
 
-use super::act::{Act, Reference};
+use super::{
+    act::{Act, Reference},
+    draft::{Draft, Kind, Threads, Wish},
+};
 use crate::{
     Batch, Classes, Erase, Label, Layer, LeaseOp, Prune, Read, Search, SessionQuery, Side, Snapshot,
-    ThreadInfo, ThreadQuery, Wake, Window, conformance::note,
+    ThreadQuery, Wake, Window,
 };
-use party_core::{
-    Author, BatchId, How, Item, ItemId, NewRecord, Offset, Op, RecordClass, SessionId, ThreadId, ThreadKind,
-    Timestamp,
-};
+use party_core::{Author, BatchId, ItemId, Offset, RecordClass, SessionId, Timestamp};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::value::RawValue;
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 pub(super) const SESSIONS: u8 = 2;
-const THREADS: u8 = 9;
-const ITEMS: u8 = 6;
-const BATCHES: u8 = 40;
-/// The words that items hold, some of them.
-const WORDS: [&str; 3] = ["apple", "Birne", "cedar"];
-
+pub(super) const ITEMS: u8 = 6;
 /// A step on one of two handles.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
@@ -33,6 +28,23 @@ enum What {
     Reopen,
     /// Asks as it is.
     Ask(Act),
+    /// A window of one of the threads that are there.
+    Window {
+        session: u8,
+        of: u64,
+        side: u8,
+        at: u64,
+        limit: u32,
+        layer: Layer,
+    },
+    /// Threads, by what one of them is.
+    Threads {
+        session: u8,
+        of: u64,
+        by: u8,
+        skip: u64,
+        limit: u32,
+    },
     Write(Write),
     /// Writes the batch again that was written so many before the last.
     Again(usize),
@@ -52,7 +64,7 @@ struct Write {
     batch: u8,
     /// How far the expected head and the token are behind the true ones; `None` for inputs.
     driver: Option<(u64, u64)>,
-    records: Vec<NewRecord>,
+    records: Vec<Draft>,
     buffered: bool,
     partial: bool,
     snapshot: bool,
@@ -64,11 +76,7 @@ pub(super) fn session(number: u8) -> SessionId {
     SessionId::derive(&[b"model", &[number]])
 }
 
-fn thread(number: u8) -> ThreadId {
-    ThreadId::derive(&[b"model", &[number]])
-}
-
-fn item_id(number: u8) -> ItemId {
+pub(super) fn item_id(number: u8) -> ItemId {
     ItemId::derive(&[b"model", &[number]])
 }
 
@@ -78,6 +86,30 @@ impl Reference {
             What::Reopen => None,
             What::Ask(act) => Some(act.clone()),
             What::Write(write) => Some(Act::Append(self.batch(write))),
+            What::Window { session: number, of, side, at, limit, layer } => {
+                let info = Threads(self.threads(*number)).any(*of);
+                let at = at % (info.head + 3);
+                let mut window = Window::last(session(*number), info.thread, *limit);
+                window.side = match side {
+                    0 => Side::Last,
+                    1 => Side::Before(at),
+                    _ => Side::After(at),
+                };
+                window.layer = *layer;
+                Some(Act::Window(window))
+            }
+            What::Threads { session: number, of, by, skip, limit } => {
+                let info = Threads(self.threads(*number)).any(*of);
+                let mut query = ThreadQuery::all(session(*number));
+                (query.skip, query.limit) = (*skip, *limit);
+                match by {
+                    0 => query.parent = Some(info.thread),
+                    1 => query.kind = Some(info.kind),
+                    2 => query.thread = Some(info.thread),
+                    _ => {}
+                }
+                Some(Act::Threads(query))
+            }
             What::Again(back) => {
                 let again = self.written.len().checked_sub(back + 1)?;
                 self.written.get(again).cloned().map(Act::Append)
@@ -104,7 +136,10 @@ impl Reference {
 
     fn batch(&self, write: &Write) -> Batch {
         let (session, id) = (session(write.session), BatchId::derive(&[b"model", &[write.batch]]));
-        let (author, records) = (Author::human("ann"), write.records.clone());
+        let author = Author::human("ann");
+        let mut threads = Threads(self.threads(write.session));
+        let at = Timestamp::from_micros(i64::from(write.session) * 1_000 + i64::from(write.batch));
+        let records = write.records.iter().map(|draft| draft.record(&mut threads, at)).collect();
         let Some((stale_head, stale_token)) = write.driver else {
             return Batch::input(session, id, author, records);
         };
@@ -130,15 +165,16 @@ pub(super) fn step(model: &Reference) -> BoxedStrategy<Step> {
     let model = model.clone();
     let number = prop_oneof![3 => Just(0), 1 => 0..SESSIONS];
     let what = number.prop_flat_map(move |number| {
-        let driven = model.token(number) > 0;
+        let held = model.held.get(usize::from(number)).is_some_and(|held| *held);
+        let head = model.head(session(number));
         prop_oneof![
-            if driven { 12 } else { 1 } => write(number, model.threads(number)).prop_map(What::Write),
+            if held { 14 } else { 1 } => write(number, head > Offset::START).prop_map(What::Write),
             1 => (0..3_usize).prop_map(What::Again),
-            if driven { 1 } else { 8 } => (0..3_usize).prop_map(move |owner| What::Acquire(number, owner)),
+            if held { 1 } else { 14 } => (0..3_usize).prop_map(move |owner| What::Acquire(number, owner)),
             1 => keep(number),
             1 => Just(What::Reopen),
-            4 => look(number, model.threads(number)).prop_map(What::Ask),
-            1 => care(number, model.head(session(number)), model.can).prop_map(What::Ask),
+            4 => look(number),
+            1 => care(number, head, model.can).prop_map(What::Ask),
         ]
     });
     (0..2_usize, what).prop_map(|(handle, what)| Step { handle, what }).boxed()
@@ -146,11 +182,11 @@ pub(super) fn step(model: &Reference) -> BoxedStrategy<Step> {
 
 /// Mostly 0.
 fn rarely(most: u64) -> impl Strategy<Value = u64> {
-    prop_oneof![9 => Just(0), 1 => 1..=most]
+    prop_oneof![19 => Just(0), 1 => 1..=most]
 }
 
 fn seldom() -> impl Strategy<Value = bool> {
-    prop::bool::weighted(0.05)
+    prop::bool::weighted(0.03)
 }
 
 fn keep(session: u8) -> impl Strategy<Value = What> {
@@ -158,7 +194,7 @@ fn keep(session: u8) -> impl Strategy<Value = What> {
     (rarely(1), term).prop_map(move |(behind, term)| What::Keep { session, behind, term })
 }
 
-fn write(session: u8, threads: Vec<ThreadInfo>) -> BoxedStrategy<Write> {
+fn write(session: u8, is_there: bool) -> BoxedStrategy<Write> {
     let wake = prop_oneof![
         4 => Just(None),
         1 => Just(Some(Wake::Now)),
@@ -166,24 +202,31 @@ fn write(session: u8, threads: Vec<ThreadInfo>) -> BoxedStrategy<Write> {
         1 => prop_oneof![1..9_i64, Just(i64::MAX / 2)]
             .prop_map(|at| Some(Wake::At(Timestamp::from_micros(at)))),
     ];
-    let driver = prop_oneof![5 => (rarely(2), rarely(1)).prop_map(Some), 1 => Just(None)];
+    let inputs = if is_there { 0.15 } else { 0.02 };
+    let stale = (rarely(2), rarely(1));
+    let driver = (prop::bool::weighted(inputs), stale).prop_map(|(input, stale)| (!input).then_some(stale));
     let flags = (any::<bool>(), seldom(), any::<bool>(), any::<bool>());
-    (0..BATCHES, driver, flags, wake)
+    (any::<u8>(), driver, flags, wake)
         .prop_flat_map(move |(batch, driver, (buffered, partial, snapshot, label), wake)| {
-            let records = vec(record(session, driver.is_some(), threads.clone()), 1..4);
-            records.prop_map(move |mut records| {
-                let at = i64::from(session) * 1_000 + i64::from(batch);
-                records.iter_mut().for_each(|record| record.at = Timestamp::from_micros(at));
-                Write { session, batch, driver, records, buffered, partial, snapshot, wake, label }
+            vec(draft(driver.is_some()), 1..4).prop_map(move |records| Write {
+                session,
+                batch,
+                driver,
+                records,
+                buffered,
+                partial,
+                snapshot,
+                wake,
+                label,
             })
         })
         .boxed()
 }
 
-fn record(session: u8, driven: bool, threads: Vec<ThreadInfo>) -> BoxedStrategy<NewRecord> {
+fn draft(driven: bool) -> BoxedStrategy<Draft> {
     let class = match driven {
         true => prop_oneof![
-            4 => Just(RecordClass::Decision),
+            6 => Just(RecordClass::Decision),
             2 => Just(RecordClass::Report),
             1 => Just(RecordClass::Trace),
             1 => Just(RecordClass::Input),
@@ -191,144 +234,61 @@ fn record(session: u8, driven: bool, threads: Vec<ThreadInfo>) -> BoxedStrategy<
         .boxed(),
         false => {
             let other = select(vec![RecordClass::Report, RecordClass::Decision, RecordClass::Trace]);
-            prop_oneof![9 => Just(RecordClass::Input), 1 => other].boxed()
+            prop_oneof![19 => Just(RecordClass::Input), 1 => other].boxed()
         }
     };
-    let variant = prop_oneof![19 => Just(0_u8), 1 => Just(1)];
-    (class, vec(op(threads), 0..4), vec((0..ITEMS, variant), 0..2), seldom(), 0..3_u16)
-        .prop_map(move |(class, ops, items, odd, v)| {
-            let mut record = note(class, &format!("model {session}"));
-            record.v = v;
-            // An input with ops breaks a rule; one in a while is enough.
-            record.ops = if class == RecordClass::Input && !odd { Vec::new() } else { ops };
-            let named: BTreeSet<ItemId> =
-                record.ops.iter().flat_map(crate::encoded::items_of).copied().collect();
-            let brought = (0..ITEMS).filter(|number| !odd && named.contains(&item_id(*number)));
-            for (number, variant) in brought.map(|number| (number, 0)).chain(items) {
-                record = record.with_item(item(number, variant));
-            }
-            record
-        })
+    let variant = prop_oneof![29 => Just(0_u8), 1 => Just(1)];
+    (class, vec(wish(), 0..4), vec((0..ITEMS, variant), 0..2), seldom(), 0..3_u16)
+        .prop_map(|(class, wishes, items, odd, v)| Draft { class, wishes, items, odd, v })
         .boxed()
 }
 
-fn item(number: u8, variant: u8) -> Item {
-    let word = WORDS.get(usize::from(number) % WORDS.len()).copied().unwrap_or_default();
-    let text = format!("item {number}, variant {variant}: {word}");
-    Item::message(item_id(number), Author::human("ann"), Timestamp::from_micros(0), text)
-}
-
-fn known(threads: &[ThreadInfo]) -> BoxedStrategy<ThreadInfo> {
-    let unknown = (0..THREADS).prop_map(|number| ThreadInfo {
-        thread: thread(number),
-        kind: ThreadKind::Private,
-        state: party_core::ThreadState::Open,
-        origin: None,
-        head: 2,
-    });
-    match threads.is_empty() {
-        true => unknown.boxed(),
-        false => prop_oneof![12 => select(threads.to_vec()), 1 => unknown].boxed(),
-    }
-}
-
-/// Positions of a thread, and seldom one beside it.
-fn position(info: &ThreadInfo) -> BoxedStrategy<u64> {
-    prop_oneof![19 => 0..=info.head, 1 => Just(info.head + 1), 1 => Just(u64::MAX)].boxed()
-}
-
-fn op(threads: Vec<ThreadInfo>) -> BoxedStrategy<Op> {
-    let kind = select(vec![ThreadKind::Feed, ThreadKind::Private, ThreadKind::Other("model".into())]);
-    let items = (0..ITEMS).prop_map(item_id);
-    let new = (0..THREADS).prop_map(thread);
-    let tangents: Vec<_> = threads.iter().filter(|info| info.kind == ThreadKind::Tangent).cloned().collect();
-    let of = known(&threads);
-    let add = (vec(known(&threads), 1..3), items.clone()).prop_map(|(to, item)| Op::Add {
-        threads: to.into_iter().map(|info| info.thread).collect(),
-        item,
-        how: How::Delivered { from: None },
-    });
-    let branch = (new.clone(), kind.clone(), of.clone()).prop_flat_map(|(thread, kind, info)| {
-        position(&info).prop_map(move |after| Op::Branch {
-            thread,
-            kind: kind.clone(),
-            from: info.thread,
-            after,
-        })
-    });
-    let compact = (of.clone(), items.clone()).prop_flat_map(|(info, item)| {
-        let ends = (position(&info), position(&info));
-        ends.prop_map(move |(one, other)| Op::Compact {
-            thread: info.thread,
-            first: one.min(other),
-            last: one.max(other),
-            item,
-        })
-    });
-    let tangent = (new.clone(), of.clone()).prop_flat_map(|(thread, info)| {
-        position(&info).prop_map(move |anchor| Op::Tangent { thread, parent: info.thread, anchor })
-    });
-    let resolve = (known(&tangents), vec(items, 0..3))
-        .prop_map(|(info, items)| Op::Resolve { thread: info.thread, items });
-    prop_oneof![
-        3 => (new, kind).prop_map(|(thread, kind)| Op::Open { thread, kind }),
-        10 => add,
-        3 => branch,
-        4 => compact,
-        2 => tangent,
-        1 => resolve,
-        1 => known(&tangents).prop_map(|info| Op::Abandon { thread: info.thread }),
-        1 => of.prop_map(|info| Op::Close { thread: info.thread }),
-    ]
-    .boxed()
+fn wish() -> BoxedStrategy<Wish> {
+    let change = prop_oneof![
+        2 => Just(Kind::Open),
+        10 => Just(Kind::Add),
+        3 => Just(Kind::Branch),
+        4 => Just(Kind::Compact),
+        2 => Just(Kind::Tangent),
+        1 => Just(Kind::Resolve),
+        1 => Just(Kind::Abandon),
+        1 => Just(Kind::Close),
+    ];
+    (change, any::<[u64; 3]>(), prop::bool::weighted(0.02))
+        .prop_map(|(kind, dice, odd)| Wish { kind, dice, odd })
+        .boxed()
 }
 
 /// Any question that changes nothing.
-fn look(number: u8, threads: Vec<ThreadInfo>) -> BoxedStrategy<Act> {
-    let session = session(number);
-    let window = known(&threads).prop_flat_map(move |info| {
-        let side =
-            position(&info).prop_flat_map(|at| select(vec![Side::Last, Side::Before(at), Side::After(at)]));
-        let layer = select(vec![Layer::Shown, Layer::Archive]);
-        (side, 0..9_u32, layer).prop_map(move |(side, limit, layer)| {
-            let mut window = Window::last(session, info.thread, limit);
-            (window.side, window.layer) = (side, layer);
-            Act::Window(window)
-        })
-    });
+fn look(number: u8) -> BoxedStrategy<What> {
+    let id = session(number);
+    let layer = select(vec![Layer::Shown, Layer::Archive]);
+    let window = (any::<u64>(), 0..3_u8, any::<u64>(), 0..9_u32, layer).prop_map(
+        move |(of, side, at, limit, layer)| What::Window { session: number, of, side, at, limit, layer },
+    );
     let read =
         (0..9_u64, 0..6_u32, any::<bool>(), any::<bool>()).prop_map(move |(after, limit, folded, narrow)| {
-            let mut read = Read::new(session, Offset(after)).limit(limit);
+            let mut read = Read::new(id, Offset(after)).limit(limit);
             read.classes = if folded { Classes::FOLDED } else { Classes::ALL };
             read.max_bytes = if narrow { 300 } else { read.max_bytes };
-            Act::Read(read)
+            What::Ask(Act::Read(read))
         });
-    let threads =
-        (known(&threads), 0..4_u8, 0..3_u64, 0..4_u32).prop_map(move |(info, which, skip, limit)| {
-            let mut query = ThreadQuery::all(session);
-            (query.skip, query.limit) = (skip, limit);
-            match which {
-                0 => query.parent = Some(info.thread),
-                1 => query.kind = Some(info.kind),
-                2 => query.thread = Some(info.thread),
-                _ => {}
-            }
-            Act::Threads(query)
-        });
+    let threads = (any::<u64>(), 0..4_u8, 0..3_u64, 0..4_u32)
+        .prop_map(move |(of, by, skip, limit)| What::Threads { session: number, of, by, skip, limit });
     let sessions = (any::<bool>(), any::<bool>(), 0..2_u64).prop_map(move |(kind, parent, skip)| {
         let mut query = SessionQuery::newest();
         query.kind = kind.then(|| "model".to_owned());
-        query.parent = parent.then_some(session);
+        query.parent = parent.then_some(id);
         query.skip = skip;
-        Act::Sessions(query)
+        What::Ask(Act::Sessions(query))
     });
     prop_oneof![
         4 => window,
         2 => read,
         1 => threads,
         1 => sessions,
-        1 => Just(Act::Sessions(SessionQuery::due(100))),
-        1 => vec((0..ITEMS).prop_map(item_id), 0..3).prop_map(Act::Items),
+        1 => Just(What::Ask(Act::Sessions(SessionQuery::due(100)))),
+        1 => vec((0..ITEMS).prop_map(item_id), 0..3).prop_map(|ids| What::Ask(Act::Items(ids))),
     ]
     .boxed()
 }

@@ -38,6 +38,12 @@ impl Door {
         fs::symlink_metadata(path).is_ok_and(|about| identity(&about) == self.identity)
     }
 
+    /// Whether the last ring was of `mark`.
+    pub(super) fn was_rung_by(&self, mark: Mark) -> bool {
+        let mut last = Mark::default();
+        self.file.read_exact_at(&mut last, 0).is_ok() && last == mark
+    }
+
     pub(super) fn ring(&self, mark: Mark) -> io::Result<()> {
         self.file.write_all_at(&mark, 0)
     }

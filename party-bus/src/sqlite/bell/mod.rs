@@ -10,7 +10,7 @@ mod tests;
 mod watcher;
 
 use super::open::beside;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, tail::Tail};
 use door::{Door, Mark};
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -33,6 +33,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Bell {
     rung: watch::Sender<()>,
+    /// What those have who follow sessions.
+    pub(in crate::sqlite) tail: Tail,
     state: Mutex<State>,
     /// A byte in it wakes the watcher, which waits for files.
     stir: (PipeReader, PipeWriter),
@@ -65,6 +67,7 @@ impl Bell {
             io::pipe().map_err(|error| Error::new(ErrorKind::Io, "cannot make a pipe").with_source(error))?;
         Ok(Arc::new(Self {
             rung: watch::Sender::new(()),
+            tail: Tail::new(),
             state: Mutex::default(),
             stir,
             path: beside(store, ".bell"),
@@ -76,6 +79,12 @@ impl Bell {
     /// Says to this process that something may have changed.
     fn ring(&self) {
         self.rung.send_replace(());
+    }
+
+    /// Says the same where another process may have done it.
+    fn ring_for_another(&self) {
+        self.tail.doubt();
+        self.ring();
     }
 
     /// Hears every ring from now on; while it lives, other processes are watched.
@@ -93,6 +102,7 @@ impl Bell {
         if !mem::replace(&mut self.state().closed, true) {
             self.stir();
         }
+        self.tail.close();
         self.ring();
     }
 
@@ -143,14 +153,25 @@ impl Ringer {
         Self { bell, door: None }
     }
 
+    /// What those have who follow sessions.
+    pub(super) fn tail(&self) -> &Tail {
+        &self.bell.tail
+    }
+
     /// Says to all processes that a commit is visible. This one comes last: a watcher that finds its
     /// own mark relies on its listeners being woken after every ring that the mark has replaced.
     pub(super) fn ring(&mut self) {
         if !self.door.as_ref().is_some_and(|door| door.stands_at(&self.bell.path)) {
             self.door = Door::open(&self.bell.path).ok();
         }
-        // Without it others have to sweep, which is no reason to fail a commit.
-        let _ = self.door.as_ref().map(|door| door.ring(self.bell.mark));
+        if let Some(door) = &self.door {
+            if !door.was_rung_by(self.bell.mark) {
+                // This ring replaces another process's, which the watcher may not have heard.
+                self.bell.tail.doubt();
+            }
+            // Without it others have to sweep, which is no reason to fail a commit.
+            let _ = door.ring(self.bell.mark);
+        }
         self.bell.ring();
     }
 }

@@ -75,7 +75,7 @@ impl Watcher {
         let version = self.data_version().ok();
         if version.is_none() || version != self.seen {
             self.seen = version;
-            self.bell.ring();
+            self.bell.ring_for_another();
         }
     }
 
@@ -97,7 +97,7 @@ impl Watcher {
         while let Woken::Rung = self.wait(Some(due.saturating_duration_since(Instant::now()))) {
             match self.ear.as_ref().map(|ear| ear.hear(self.bell.mark)) {
                 Some(Heard::Own) => {}
-                Some(Heard::Other) => self.bell.ring(),
+                Some(Heard::Other) => self.bell.ring_for_another(),
                 Some(Heard::Unsure) | None => {
                     self.ear = None;
                     return;

@@ -1,8 +1,8 @@
-//! What users of a bus call; built once over the trait.
+//! Following a session.
 
-use crate::{Bus, Classes, Page, Read, Result, SessionQuery, Watch, async_trait};
+use crate::{Bus, Classes, Page, Read, Result, Watch};
 use futures::{Stream, future::BoxFuture};
-use party_core::{Offset, Record, SessionId};
+use party_core::{Offset, Record};
 use std::{
     collections::VecDeque,
     fmt,
@@ -12,53 +12,12 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-/// Comforts over every [`Bus`], also as `dyn Bus`. Nobody implements it.
-#[async_trait]
-pub trait BusExt: Bus {
-    /// The session's records behind `after`: those that are there, then those that come.
-    fn follow(self: Arc<Self>, session: SessionId, after: Offset) -> Follow<Self> {
-        Follow::new(self, Read::new(session, after))
-    }
-
-    /// All records of `classes` behind `after` that are there now, read page by page.
-    ///
-    /// # Errors
-    /// Those of [`Bus::read`]. Cancel-safe: it only reads.
-    async fn read_to_end(
-        &self,
-        session: SessionId,
-        after: Offset,
-        classes: Classes,
-    ) -> Result<Vec<Arc<Record>>> {
-        let mut read = Read::new(session, after).classes(classes);
-        let mut records = Vec::new();
-        loop {
-            let page = self.read(read.clone()).await?;
-            records.extend(page.entries);
-            if !page.more {
-                return Ok(records);
-            }
-            read.after = Offset(page.scanned_to);
-        }
-    }
-
-    /// The session's last offset; [`Offset::START`] for a session without records.
-    ///
-    /// # Errors
-    /// Those of [`Bus::sessions`]. Cancel-safe: it only reads.
-    async fn head(&self, session: SessionId) -> Result<Offset> {
-        let page = self.sessions(SessionQuery::one(session)).await?;
-        Ok(page.entries.first().map_or(Offset::START, |info| info.head))
-    }
-}
-
-impl<B: Bus + ?Sized> BusExt for B {}
-
 /// Records of one session in order, without gap or duplicate: first those that are there, then
 /// those that come. It holds one page at a time and keeps no writer waiting.
 ///
-/// As a [`Stream`] it ends after an error that no retry can heal; after any other error it goes on
-/// where it stood.
+/// As a [`Stream`] it ends after an error that no retry can heal, such as
+/// [`ErrorKind::Rewound`](crate::ErrorKind::Rewound) where the store was restored or lost what it had
+/// shown; after any other error it goes on where it stood.
 pub struct Follow<B: Bus + ?Sized = dyn Bus> {
     bus: Arc<B>,
     /// What to read next, behind all that `ready` holds.
@@ -71,7 +30,7 @@ pub struct Follow<B: Bus + ?Sized = dyn Bus> {
 }
 
 impl<B: Bus + ?Sized> Follow<B> {
-    fn new(bus: Arc<B>, read: Read) -> Self {
+    pub(crate) fn new(bus: Arc<B>, read: Read) -> Self {
         Self { bus, read, caught_up: false, ready: VecDeque::new(), page: None, failed: false }
     }
 
@@ -79,6 +38,14 @@ impl<B: Bus + ?Sized> Follow<B> {
     #[must_use]
     pub fn classes(mut self, classes: Classes) -> Self {
         self.read.classes = classes;
+        self
+    }
+
+    /// The same for a reader that learned its place in `epoch`, see [`BusInfo`](crate::BusInfo); else the
+    /// epoch is that in which it began to follow. To be said before the first record is asked for.
+    #[must_use]
+    pub fn in_epoch(mut self, epoch: u64) -> Self {
+        self.read.epoch = Some(epoch);
         self
     }
 
@@ -101,11 +68,17 @@ impl<B: Bus + ?Sized> Follow<B> {
             let page = ready!(page.as_mut().poll(cx));
             self.page = None;
             let page = page?;
-            self.caught_up = !page.more;
+            self.caught_up = is_caught_up(&self.read, &page);
             self.read.after = Offset(page.scanned_to);
             self.ready = page.entries.into();
         }
     }
+}
+
+/// A page that its limit did not cut ends where something else did. Whether there is more is then
+/// cheaper asked of `changed`, which answers at once where there is, than of the store by every follower.
+fn is_caught_up(read: &Read, page: &Page<Arc<Record>>) -> bool {
+    !page.more || page.entries.len() < read.limit as usize
 }
 
 /// The next page that holds a record.
@@ -122,7 +95,7 @@ async fn next_page<B: Bus + ?Sized>(
         if !page.entries.is_empty() {
             return Ok(page);
         }
-        caught_up = !page.more;
+        caught_up = is_caught_up(&read, &page);
         read.after = Offset(page.scanned_to);
     }
 }

@@ -1,0 +1,244 @@
+//! What is known of one session that somebody follows.
+
+use super::Fresh;
+use crate::{Page, Read};
+use party_core::{Offset, Record};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+use tokio::sync::{Notify, watch};
+
+/// At most so many records in a line, and so many bytes.
+const MOST_RECORDS: usize = 4_096;
+const MOST_BYTES: usize = 4 << 20;
+/// What a record takes besides its body and items, about.
+const OVERHEAD: u64 = 512;
+
+#[derive(Debug)]
+pub(super) struct Line {
+    state: RwLock<State>,
+    /// Rung when the session has grown, for all who wait.
+    bell: watch::Sender<()>,
+    /// Wakes one who waits, to look.
+    doubted: Notify,
+    pub(super) waiting: AtomicUsize,
+    /// When the last one who waited left, in milliseconds of the tail's clock.
+    pub(super) left: AtomicU64,
+    /// What all lines of the tail keep, in bytes.
+    total: Arc<AtomicUsize>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Without holes; empty, or up to `head`.
+    kept: VecDeque<Fresh>,
+    bytes: usize,
+    /// Where the session ends, as far as this process knows.
+    head: Option<Offset>,
+    /// Whether that has been looked up since the last doubt.
+    is_certain: bool,
+    /// How often it was doubted, and how often something was published.
+    doubts: u64,
+    published: u64,
+    /// Whether somebody looks, and whether others wait for that.
+    looking: bool,
+    awaited: bool,
+}
+
+/// What one who waits does next.
+pub(super) enum Next<'a> {
+    /// The session ends here.
+    Ends(Offset),
+    /// Ask the store.
+    Look(Turn<'a>),
+    /// Wait for the bell.
+    Wait,
+}
+
+impl Line {
+    pub(super) fn new(total: &Arc<AtomicUsize>) -> Self {
+        Self {
+            state: RwLock::default(),
+            bell: watch::Sender::new(()),
+            doubted: Notify::new(),
+            waiting: AtomicUsize::new(0),
+            left: AtomicU64::new(0),
+            total: Arc::clone(total),
+        }
+    }
+
+    /// Keeps what was committed.
+    pub(super) fn publish(&self, head: Offset, fresh: Vec<Fresh>) {
+        let mut state = self.write();
+        state.published += 1;
+        // Writers side by side may publish in another order than they committed in.
+        if state.head.is_some_and(|known| known >= head) {
+            return;
+        }
+        state.head = Some(head);
+        let (before, end) = (state.bytes, state.end());
+        if fresh.first().is_none_or(|(first, _)| end != Some(first.offset)) {
+            state.empty();
+        }
+        fresh.into_iter().for_each(|fresh| state.keep(fresh));
+        self.total.fetch_add(state.bytes, Ordering::Relaxed);
+        self.total.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Lets go of the records.
+    pub(super) fn empty(&self) {
+        self.total.fetch_sub(self.write().empty(), Ordering::Relaxed);
+    }
+
+    pub(super) fn doubt(&self) {
+        let mut state = self.write();
+        state.is_certain = false;
+        state.doubts += 1;
+        drop(state);
+        self.doubted.notify_one();
+    }
+
+    /// Lets go of all that was known.
+    pub(super) fn forget(&self) {
+        self.empty();
+        self.write().head = None;
+        self.doubt();
+    }
+
+    pub(super) fn ring(&self) {
+        self.bell.send_replace(());
+    }
+
+    pub(super) fn listen(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
+    }
+
+    /// Waits for a ring since `bell` last heard one, or to be the one who looks.
+    pub(super) async fn wait(&self, bell: &mut watch::Receiver<()>) {
+        tokio::select! {
+            // The line has the sender, and lives as long as its listeners.
+            _ = bell.changed() => {}
+            () = self.doubted.notified() => {}
+        }
+    }
+
+    pub(super) fn read(&self, read: &Read) -> Option<Page<Arc<Record>>> {
+        let state = self.state();
+        let first = state.kept.front()?.0.offset;
+        let skip = usize::try_from(read.after.plus(1).0.checked_sub(first.0)?).ok()?;
+        let behind = state.kept.len().checked_sub(skip).filter(|behind| *behind > 0)?;
+        let entries = Vec::with_capacity(behind.min(read.limit as usize));
+        let mut page = Page { entries, scanned_to: read.after.0, more: true };
+        let mut bytes = 0;
+        for (record, more) in state.kept.range(skip..) {
+            let full = bytes >= read.max_bytes && !page.entries.is_empty();
+            if full || page.entries.len() == read.limit as usize {
+                break;
+            }
+            page.scanned_to = record.offset.0;
+            if read.classes.contains(record.class) {
+                bytes += more;
+                page.entries.push(Arc::clone(record));
+            }
+        }
+        Some(page)
+    }
+
+    /// What one does who knows the records up to `after`.
+    pub(super) fn next(&self, after: Offset) -> Next<'_> {
+        {
+            let state = self.state();
+            match state.head.filter(|_| state.is_certain) {
+                Some(head) if head > after => return Next::Ends(head),
+                Some(head) if head == after => return Next::Wait,
+                _ => {}
+            }
+        }
+        let mut state = self.write();
+        if state.looking {
+            state.awaited = true;
+            return Next::Wait;
+        }
+        state.looking = true;
+        Next::Look(Turn { line: self, doubts: state.doubts, published: state.published, is_over: false })
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The offset behind the last record kept.
+    fn end(&self) -> Option<Offset> {
+        self.kept.back().map(|(record, _)| record.offset.plus(1))
+    }
+
+    fn keep(&mut self, fresh: Fresh) {
+        self.bytes += size(&fresh);
+        self.kept.push_back(fresh);
+        while self.kept.len() > MOST_RECORDS || self.bytes > MOST_BYTES {
+            let Some(oldest) = self.kept.pop_front() else { break };
+            self.bytes -= size(&oldest);
+        }
+    }
+
+    fn empty(&mut self) -> usize {
+        self.kept = VecDeque::new();
+        std::mem::take(&mut self.bytes)
+    }
+}
+
+fn size((_, bytes): &Fresh) -> usize {
+    usize::try_from(bytes + OVERHEAD).unwrap_or(usize::MAX)
+}
+
+/// The right to look, for all who wait. Dropped before the answer, it passes to another.
+pub(super) struct Turn<'a> {
+    line: &'a Line,
+    doubts: u64,
+    published: u64,
+    is_over: bool,
+}
+
+impl Turn<'_> {
+    /// Tells all who wait what the store said when it was looked at.
+    pub(super) fn settle(mut self, head: Offset) {
+        let mut state = self.line.write();
+        if state.doubts != self.doubts {
+            return;
+        }
+        let known = state.head;
+        // What was published meanwhile is newer than the look.
+        let newer = known.filter(|known| state.published != self.published && *known > head);
+        let head = newer.unwrap_or(head);
+        if state.end().is_some_and(|end| end != head.plus(1)) {
+            // Another process has written behind what is kept.
+            self.line.total.fetch_sub(state.empty(), Ordering::Relaxed);
+        }
+        state.head = Some(head);
+        (state.is_certain, state.looking, self.is_over) = (true, false, true);
+        let is_news = std::mem::take(&mut state.awaited) || known != Some(head);
+        drop(state);
+        if is_news {
+            self.line.ring();
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.line.write().looking = false;
+            self.line.doubted.notify_one();
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The last records of sessions that somebody follows, in memory: many followers in one process need not
+//! read the store once each, nor ask it whether there is more.
+//!
+//! Whoever waits for a session has a [`Line`] for it. A store publishes to it what it has committed, and
+//! says by [`Tail::doubt`] that another process may have committed something: then one of those who wait
+//! looks, for all. A line is a cache and never the truth: it does not know the head for those who read,
+//! and what it does not have is in the store.
+
+mod line;
+#[cfg(test)]
+mod tests;
+
+use crate::{Page, Read, Result};
+use line::{Line, Next};
+use party_core::{Offset, Record, SessionId};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What all lines together may keep, in bytes; past it only the last written line keeps anything.
+const MOST_BYTES: usize = 64 << 20;
+/// A line that nobody has waited on for so long is dropped. One who follows comes back sooner.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// A record that was committed, and how many bytes its body and items make.
+pub(crate) type Fresh = (Arc<Record>, u64);
+
+/// The lines of one store in this process.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    lines: RwLock<HashMap<SessionId, Arc<Line>>>,
+    /// What all lines keep, in bytes.
+    bytes: Arc<AtomicUsize>,
+    born: Instant,
+    /// When idle lines were dropped last, in milliseconds since `born`.
+    swept: AtomicU64,
+    closed: AtomicBool,
+}
+
+impl Tail {
+    pub(crate) fn new() -> Self {
+        Self {
+            lines: RwLock::default(),
+            bytes: Arc::default(),
+            born: Instant::now(),
+            swept: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether anybody follows `session`, so that [`publish`](Self::publish) has somebody to tell.
+    pub(crate) fn is_followed(&self, session: SessionId) -> bool {
+        self.read_lines().contains_key(&session)
+    }
+
+    /// Says that `session` ends at `head` now that `fresh` is committed: what comes last in it, in
+    /// order. Empty where the store must be asked, such as for items that it may have erased.
+    pub(crate) fn publish(&self, session: SessionId, head: Offset, fresh: Vec<Fresh>) {
+        let Some(line) = self.read_lines().get(&session).cloned() else { return };
+        line.publish(head, fresh);
+        if self.bytes.load(Ordering::Relaxed) > MOST_BYTES {
+            let lines = self.read_lines();
+            lines.values().filter(|other| !Arc::ptr_eq(other, &line)).for_each(|other| other.empty());
+        }
+        line.ring();
+        self.sweep();
+    }
+
+    /// Says that another process may have committed something, so that no head is certain.
+    pub(crate) fn doubt(&self) {
+        self.read_lines().values().for_each(|line| line.doubt());
+    }
+
+    /// Says that what was committed may have changed: erased, pruned, restored.
+    pub(crate) fn forget(&self) {
+        self.read_lines().values().for_each(|line| line.forget());
+    }
+
+    /// Wakes all who wait; each asks the store, which refuses.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.forget();
+        self.read_lines().values().for_each(|line| line.ring());
+    }
+
+    /// The records that `read` asks for, where the first of them is here. It never says that there is
+    /// no more: only the store knows.
+    pub(crate) fn read(&self, read: &Read) -> Option<Page<Arc<Record>>> {
+        let line = self.read_lines().get(&read.session).cloned()?;
+        if self.closed.load(Ordering::SeqCst) { None } else { line.read(read) }
+    }
+
+    /// Waits until `session` does not end at `after`, and says where it ends. `look` asks the store.
+    /// Cancel-safe.
+    pub(crate) async fn changed<F: Future<Output = Result<Offset>>>(
+        &self,
+        session: SessionId,
+        after: Offset,
+        look: impl Fn() -> F,
+    ) -> Result<Offset> {
+        let waiting = Waiting { tail: self, line: self.join(session) };
+        let line = &waiting.line;
+        let mut bell = line.listen();
+        loop {
+            match line.next(after) {
+                Next::Ends(head) => return Ok(head),
+                Next::Look(turn) => {
+                    let head = look().await?;
+                    turn.settle(head);
+                    // A reader ahead of the head is told at once, and learns from `read` what that means.
+                    if head != after {
+                        return Ok(head);
+                    }
+                }
+                Next::Wait => line.wait(&mut bell).await,
+            }
+        }
+    }
+
+    fn join(&self, session: SessionId) -> Arc<Line> {
+        if let Some(line) = self.read_lines().get(&session) {
+            line.waiting.fetch_add(1, Ordering::Relaxed);
+            return Arc::clone(line);
+        }
+        self.sweep();
+        let mut lines = self.write_lines();
+        let line = lines.entry(session).or_insert_with(|| Arc::new(Line::new(&self.bytes)));
+        line.waiting.fetch_add(1, Ordering::Relaxed);
+        Arc::clone(line)
+    }
+
+    /// Drops the lines that nobody has waited on for a while; at most once in a while.
+    fn sweep(&self) {
+        let (now, idle) = (self.now(), IDLE.as_millis() as u64);
+        let swept = self.swept.load(Ordering::Relaxed);
+        let is_time = now.saturating_sub(swept) >= idle;
+        if !is_time || self.swept.compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        self.write_lines().retain(|_, line| {
+            // Joining needs the lock that is held here, so a count of 0 stays one.
+            let is_used = line.waiting.load(Ordering::Relaxed) > 0
+                || now.saturating_sub(line.left.load(Ordering::Relaxed)) < idle;
+            if !is_used {
+                line.empty();
+            }
+            is_used
+        });
+    }
+
+    /// Milliseconds since the store was opened.
+    fn now(&self) -> u64 {
+        u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A panic elsewhere leaves the map whole.
+    fn read_lines(&self) -> RwLockReadGuard<'_, HashMap<SessionId, Arc<Line>>> {
+        self.lines.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write_lines(&self) -> RwLockWriteGuard<'_, HashMap<SessionId, Arc<Line>>> {
+        self.lines.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// One who waits on a line.
+struct Waiting<'a> {
+    tail: &'a Tail,
+    line: Arc<Line>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.line.left.store(self.tail.now(), Ordering::Relaxed);
+        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
