@@ -4,7 +4,7 @@
 //! head where it thinks.
 
 use crate::rows::{Prepared, RecordRow};
-use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -20,6 +20,7 @@ impl Peer {
         let schema = schema(store)?;
         let conn = Connection::open(path)?;
         conn.set_prepared_statement_cache_capacity(64);
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.pragma_update(None, "page_size", 8192)?;
         conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         conn.pragma_update(None, "synchronous", "full")?;
