@@ -70,7 +70,7 @@ impl Error {
     }
 
     /// The same error for another caller; its cause as text, for causes cannot be copied.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn again(&self) -> Self {
         let source = self.source.as_ref().map(|source| source.to_string().into());
         Self { kind: self.kind, context: self.context.clone(), source }

@@ -1,9 +1,9 @@
 //! A durable, ordered, fenced log of records: the only transport and the only store of a party.
 //!
 //! Everything that happens in a session is a record on its log. [`Bus`] is the contract that a
-//! backend implements; [`BusExt`] is what its users call. Two backends live here: [`MemoryBus`]
-//! and, with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once. The
-//! feature `conformance` brings the tests that every backend passes.
+//! backend implements; [`BusExt`] is what its users call. Three backends live here: [`MemoryBus`];
+//! with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once; with the feature
+//! `postgres`, `PostgresBus`, a schema on a server that several machines share. The feature `conformance` brings the tests that every backend passes.
 //!
 //! # Contract
 //! * **Atomic.** A [`Batch`] is written whole or not at all, and names one session.
@@ -35,6 +35,8 @@ mod hooked;
 mod lease;
 mod memory;
 mod portable;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 mod query;
 mod refusal;
@@ -56,6 +58,8 @@ pub use hooked::{Hook, HookedBus};
 pub use lease::{Lease, LeaseOp, Owner, Tenure};
 pub use memory::MemoryBus;
 pub use party_core::{Layer, Side};
+#[cfg(feature = "postgres")]
+pub use postgres::{Channel, PostgresBus, PostgresOptions, Tls};
 pub use query::{
     BusInfo, Capabilities, Changed, Classes, Page, Read, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
     Watch, Window,

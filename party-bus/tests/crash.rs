@@ -1,4 +1,4 @@
-//! A store that a crash or a full disk left half written opens again with all that was acknowledged.
+//! A store that a crash left half written opens again with all that was acknowledged.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -206,94 +206,4 @@ async fn a_process_killed_during_a_checkpoint_leaves_what_opens() {
         bus.close().await.unwrap();
         fs::remove_file(&path).unwrap();
     }
-}
-
-/// Appends until that is refused, which reading must not be.
-async fn fill_up(sample: &mut Sample) -> ErrorKind {
-    let refused = loop {
-        match sample.write([note(RecordClass::Report, &"x".repeat(10_000))]).await {
-            Ok(_) => {}
-            Err(error) => break error,
-        }
-    };
-    assert!(refused.is_retryable(), "{refused}");
-    check(&sample.bus, sample.session, sample.head).await;
-    refused.kind()
-}
-
-/// The process whose files may not grow.
-#[tokio::test]
-async fn child_process_that_fills_its_limit() {
-    let Ok(path) = std::env::var(STORE) else { return };
-    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
-    let mut sample = Sample::opened(&bus).await;
-    // SQLite takes this limit for an error of the disk, and only a full one for full.
-    let kind = fill_up(&mut sample).await;
-    assert!([ErrorKind::Full, ErrorKind::Io].contains(&kind), "{kind:?}");
-    println!("\nacknowledged {} {}", sample.session, sample.head);
-    let _ = bus.close().await;
-}
-
-#[tokio::test]
-async fn a_store_that_could_not_grow_opens_when_it_can() {
-    let folder = tempfile::tempdir().unwrap();
-    for kibibytes in (250..450).step_by(25) {
-        let path = folder.path().join(format!("{kibibytes}.db"));
-        let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$@\"", 2 * kibibytes);
-        let mut child = child(&["sh", "-c", &limit, "sh"], "child_process_that_fills_its_limit", &path);
-        let output = String::from_utf8(child.output().unwrap().stdout).unwrap();
-        let words = output.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-        let line = words.into_iter().find(|words| words[0] == "acknowledged").expect(&output);
-        let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
-        check(&bus, line[1].parse().unwrap(), Offset(line[2].parse().unwrap())).await;
-        bus.close().await.unwrap();
-    }
-}
-
-/// The process that has a small disk of its own, which is gone with it.
-#[tokio::test]
-async fn child_process_that_fills_a_disk() {
-    let Ok(path) = std::env::var(STORE) else { return };
-    let folder = Path::new(&path).parent().unwrap();
-    let mount = |options: &str| {
-        let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(folder);
-        command.status().is_ok_and(|status| status.success())
-    };
-    if !mount("size=400k") {
-        return println!("\nno disk");
-    }
-    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
-    let mut sample = Sample::opened(&bus).await;
-    assert_eq!(fill_up(&mut sample).await, ErrorKind::Full);
-    // Closing cannot finish the checkpoint.
-    let _ = bus.close().await;
-    assert!(fs::metadata(beside(Path::new(&path), "-wal")).unwrap().len() > 0);
-    if let Err(error) = SqliteBus::open(&path).await {
-        assert!(error.is_retryable(), "{error:?}");
-    }
-    assert!(mount("remount,size=8m"));
-    let bus: Arc<dyn Bus> = Arc::new(SqliteBus::open(&path).await.unwrap());
-    check(&bus, sample.session, sample.head).await;
-    sample.bus = bus;
-    sample.write([note(RecordClass::Report, "on")]).await.unwrap();
-    println!("\nfilled");
-}
-
-#[test]
-fn a_full_disk_is_told_and_when_it_has_space_again_the_store_opens() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store.db");
-    let mut command =
-        child(&["unshare", "--map-root-user", "--mount"], "child_process_that_fills_a_disk", &path);
-    let Ok(mut child) = command.stdout(Stdio::piped()).spawn() else {
-        return println!("not tested: there is no `unshare`");
-    };
-    let mut output = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
-    let lived = child.wait().unwrap().success();
-    if output.is_empty() || output.contains("\nno disk") {
-        return println!("not tested: no disk can be mounted here");
-    }
-    assert!(lived && output.contains("\nfilled"), "{output}");
 }

@@ -61,16 +61,17 @@ impl Held {
 /// Renews the lease each third of its term; ends with the reason why it is gone.
 async fn keep(bus: Arc<dyn Bus>, lease: Lease) -> Error {
     let patience = lease.term / 2;
-    let mut renewed = Instant::now();
+    let (mut renewed, mut pause) = (Instant::now(), lease.term / 3);
     loop {
-        sleep(lease.term / 3).await;
+        sleep(pause).await;
         let Lease { session, fencing_token, term } = lease;
         let renew = LeaseOp::Renew { session, fencing_token, term };
         match timeout(patience.saturating_sub(renewed.elapsed()), bus.lease(renew)).await {
-            Ok(Ok(Some(_))) => renewed = Instant::now(),
+            Ok(Ok(Some(_))) => (renewed, pause) = (Instant::now(), lease.term / 3),
             Ok(Ok(None)) => return Error::new(ErrorKind::Fenced, "the lease of the session was taken over"),
             Ok(Err(error)) if !error.is_retryable() => return error.into(),
-            Ok(Err(_)) | Err(_) if renewed.elapsed() < patience => {}
+            // A full store may have a place for it the next time.
+            Ok(Err(_)) | Err(_) if renewed.elapsed() < patience => pause = lease.term / 40,
             Ok(Err(_)) | Err(_) => {
                 return Error::new(
                     ErrorKind::Fenced,

@@ -33,18 +33,27 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure>
         }
         conn.execute("DELETE FROM snapshot WHERE session = ?1", [session])?;
     }
+    let rows: Vec<i64> = found.iter().map(|(row, _)| *row).collect();
+    search::forget(conn, &rows)?;
     for (row, tombstone) in &found {
         conn.execute("UPDATE item SET body = ?2 WHERE id = ?1", params![row, tombstone])?;
         conn.execute("DELETE FROM item_large WHERE item = ?1", [row])?;
     }
-    if !found.is_empty() {
-        // Which sessions fold these items nobody knows without reading them all; snapshots are caches.
-        conn.execute("DELETE FROM snapshot", [])?;
-        let rows: Vec<i64> = found.iter().map(|(row, _)| *row).collect();
-        search::forget(conn, &rows)?;
-        search::rewrite(conn)?;
-    }
+    drop_snapshots(conn, &rows)?;
     Ok(Erased { items: erase.items.len() as u64, bodies: erase.bodies.len() as u64 })
+}
+
+/// Drops the snapshots of sessions that bring or refer to one of `items`.
+fn drop_snapshots(conn: &Connection, items: &[i64]) -> Result<(), Failure> {
+    let mut select = conn.prepare("SELECT session FROM snapshot")?;
+    let sessions = select.query_map([], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
+    for session in sessions {
+        let named = items_of(conn, session)?;
+        if items.iter().any(|item| named.contains(item)) {
+            conn.execute("DELETE FROM snapshot WHERE session = ?1", [session])?;
+        }
+    }
+    Ok(())
 }
 
 /// Sessions that are there, by their rows; refuses one that somebody drives.
@@ -156,6 +165,7 @@ fn drop_items(conn: &Connection, mut items: BTreeSet<i64>) -> Result<u64, Failur
         }
     }
     let gone: Vec<i64> = items.into_iter().collect();
+    search::forget(conn, &gone)?;
     for item in &gone {
         conn.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([item])?;
         conn.prepare_cached("DELETE FROM item_large WHERE item = ?1")?.execute([item])?;
@@ -163,7 +173,6 @@ fn drop_items(conn: &Connection, mut items: BTreeSet<i64>) -> Result<u64, Failur
     if !gone.is_empty() {
         conn.execute("DELETE FROM item_name WHERE item NOT IN (SELECT id FROM item)", [])?;
     }
-    search::forget(conn, &gone)?;
     search::hand_on(conn, &handed)?;
     Ok(gone.len() as u64)
 }

@@ -5,7 +5,7 @@
 //! pages itself, between two groups. While somebody stays in a read the log has to grow; it is cut
 //! back once it begins anew.
 
-use super::connect::connect;
+use super::{connect::connect, doubt::Doubt};
 use crate::{Error, ErrorKind, Result};
 use rusqlite::Connection;
 use std::{
@@ -31,15 +31,19 @@ pub(super) struct Checkpoints {
     thread: JoinHandle<()>,
     /// How long the log was when the thread was last called.
     called_at: i64,
+    doubt: Doubt,
 }
 
 impl Checkpoints {
-    pub(super) fn start(path: Arc<Path>) -> Result<Self> {
+    pub(super) fn start(path: Arc<Path>, doubt: Doubt) -> Result<Self> {
         let (start, calls) = sync_channel(1);
-        let mover = thread::Builder::new().name("party-bus-move".into()).spawn(move || run(&path, &calls));
+        let mover = thread::Builder::new().name("party-bus-move".into()).spawn({
+            let doubt = doubt.clone();
+            move || run(&path, &calls, &doubt)
+        });
         let thread =
             mover.map_err(|error| Error::new(ErrorKind::Io, "cannot start a thread").with_source(error))?;
-        Ok(Self { start, thread, called_at: 0 })
+        Ok(Self { start, thread, called_at: 0, doubt })
     }
 
     /// Sees after a commit whether the log is long. Trouble is left to those who write and read.
@@ -55,7 +59,9 @@ impl Checkpoints {
             return;
         }
         if is_little {
-            let _ = checkpoint(conn, "PASSIVE");
+            if let Err(error) = checkpoint(conn, "PASSIVE") {
+                self.doubt.note(&error);
+            }
         } else if pages >= self.called_at + SPAN && self.start.try_send(()).is_ok() {
             self.called_at = pages;
         }
@@ -75,12 +81,13 @@ pub(super) fn configure(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update_and_check(None, "journal_size_limit", KEPT_BYTES, |_| Ok(()))
 }
 
-fn run(path: &Path, calls: &Receiver<()>) {
+fn run(path: &Path, calls: &Receiver<()>, doubt: &Doubt) {
     let mut conn = None;
     while calls.recv().is_ok() {
         if let Err(error) = run_once(&mut conn, path) {
             // The next call tries again, with a new connection.
             conn = None;
+            doubt.note(&error);
             tracing::warn!(%error, "the log of {} is not moved into it", path.display());
         }
     }

@@ -73,7 +73,8 @@ pub(super) fn kind(error: &rusqlite::Error) -> ErrorKind {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
         Some(ErrorCode::DiskFull) => ErrorKind::Full,
-        Some(ErrorCode::DatabaseCorrupt) => ErrorKind::Corrupt,
+        // A table or column that the schema promises is not there.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::Unknown) => ErrorKind::Corrupt,
         Some(ErrorCode::NotADatabase) => ErrorKind::NotAStore,
         Some(ErrorCode::TooBig) => ErrorKind::Invalid,
         Some(_) => ErrorKind::Io,

@@ -8,6 +8,7 @@ mod care;
 mod checkpoint;
 mod code;
 mod connect;
+mod doubt;
 mod failure;
 mod item;
 mod lease;
@@ -53,6 +54,12 @@ use writer::{Counters, Job, Writer};
 /// ring is lost is seen within a second. Where no bell can be had (it cannot be written, the folder is
 /// full, a file of that name is somebody else's), and on other systems, waiting asks the store every
 /// 25 ms.
+///
+/// On a full disk what does not fit is refused as [`ErrorKind::Full`], and what is there is read and
+/// followed. Renewing a lease takes a page as well: it may be refused, and so is everybody who would take
+/// the session over. Until somebody does, the session's driver may write once there is space, its term
+/// over or not. After an error of the disk the connection is made anew, and behind a failed sync the log
+/// is written again, so that what is acknowledged later stands on what is on the disk.
 ///
 /// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
 /// long enough.

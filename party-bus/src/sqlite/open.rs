@@ -94,10 +94,13 @@ fn not_a_store(path: &Path, what: &str) -> Error {
 }
 
 fn check_schema(path: &Path, schema: i32) -> Result<()> {
+    let path = path.display();
+    if schema < 1 {
+        return Err(Error::new(ErrorKind::Corrupt, format!("{path} is damaged: it names no schema")));
+    }
     if schema <= SCHEMA {
         return Ok(());
     }
-    let path = path.display();
     let why =
         format!("{path} was written by a newer version of Party (schema {schema}, known up to {SCHEMA})");
     Err(Error::new(ErrorKind::NewerVersion, why))

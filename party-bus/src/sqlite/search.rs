@@ -7,13 +7,13 @@ use crate::{
     memory::care::{excerpt, words},
     refusal,
 };
-use party_core::{ItemKind, Offset, SessionId};
+use party_core::{ItemId, ItemKind, Offset, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many records are looked through in one transaction.
 const PART: u32 = 1_000;
-/// Longer words are found by so many letters of theirs, and then compared.
+/// Longer words are indexed by so many letters of theirs; a message found is looked at whole.
 const LONGEST_WORD: usize = 64;
 
 const SCHEMA: &str = "
@@ -21,8 +21,8 @@ const SCHEMA: &str = "
     -- The record that brought an item first.
     CREATE TABLE IF NOT EXISTS search_place (
         item INTEGER PRIMARY KEY, session INTEGER NOT NULL, \"offset\" INTEGER NOT NULL) STRICT;
-    CREATE VIRTUAL TABLE IF NOT EXISTS search_word USING fts5 (
-        words, content = '', contentless_delete = 1, tokenize = 'ascii');
+    CREATE TABLE IF NOT EXISTS search_word (
+        word TEXT NOT NULL, item INTEGER NOT NULL, PRIMARY KEY (word, item)) STRICT, WITHOUT ROWID;
     INSERT INTO search_state VALUES (1, 0) ON CONFLICT (id) DO NOTHING;";
 
 /// The row of the last record that there is.
@@ -67,20 +67,21 @@ fn put(conn: &Connection, row: i64, session: i64, offset: i64) -> Result<(), Fai
     if place.execute(params![row, session, offset])? == 0 {
         return Ok(());
     }
-    let Some((item, _)) = item::read(conn, row)? else { return Ok(()) };
-    if item.kind == ItemKind::Message {
-        let words: BTreeSet<String> = words(&item.text()).map(|(_, word)| token(&word)).collect();
-        let words: Vec<String> = words.into_iter().collect();
-        conn.prepare_cached("INSERT INTO search_word (rowid, words) VALUES (?1, ?2)")?
-            .execute(params![row, words.join(" ")])?;
+    let mut put = conn.prepare_cached("INSERT INTO search_word VALUES (?1, ?2)")?;
+    for word in indexed(conn, row)? {
+        put.execute(params![word, row])?;
     }
     Ok(())
 }
 
-/// A word of letters that the index takes for one.
-fn token(word: &str) -> String {
-    let cut: String = word.chars().take(LONGEST_WORD).collect();
-    if cut.is_ascii() { cut } else { cut.bytes().map(|byte| format!("{byte:02x}")).collect() }
+/// The words by which an item is found.
+fn indexed(conn: &Connection, row: i64) -> Result<BTreeSet<String>, Failure> {
+    let message = item::read(conn, row)?.filter(|(item, _)| item.kind == ItemKind::Message);
+    Ok(message.iter().flat_map(|(item, _)| tokens(&item.text())).collect())
+}
+
+fn tokens(text: &str) -> Vec<String> {
+    words(text).map(|(_, word)| word.chars().take(LONGEST_WORD).collect()).collect()
 }
 
 /// What the index has, newest first.
@@ -89,19 +90,19 @@ pub(super) fn find(conn: &Connection, search: &Search) -> Result<Page<Found>, Fa
     if wanted.is_empty() {
         return Err(refusal::no_word(&search.text).into());
     }
-    let query: Vec<String> = wanted.iter().map(|word| format!("\"{}\"", token(word))).collect();
+    let tokens: BTreeSet<String> = tokens(&search.text).into_iter().collect();
+    // The longest is the rarest, as a rule; the others are looked up for each message that holds it.
+    let rarest = tokens.iter().max_by_key(|token| token.len());
     let mut select = conn.prepare_cached(
-        "SELECT place.item, session.uid, place.\"offset\" FROM search_word
-         JOIN search_place AS place ON place.item = search_word.rowid
+        "SELECT word.item, session.uid, place.\"offset\" FROM search_word AS word
+         JOIN search_place AS place ON place.item = word.item
          JOIN session ON session.id = place.session
-         WHERE search_word MATCH ?1 AND (?2 IS NULL OR session.uid = ?2) ORDER BY search_word.rowid DESC",
+         WHERE word.word = ?1 AND (?2 IS NULL OR session.uid = ?2) ORDER BY word.item DESC",
     )?;
-    let session = search.session.as_ref().map(SessionId::as_bytes);
-    let mut rows = select.query(params![query.join(" AND "), session])?;
+    let mut rows = select.query(params![rarest, search.session.as_ref().map(SessionId::as_bytes)])?;
     let (mut entries, mut skip, mut more) = (Vec::new(), search.skip, false);
     while let Some(row) = rows.next()? {
-        let Some((item, _)) = item::read(conn, row.get(0)?)? else { continue };
-        let Some(excerpt) = excerpt(&item, &wanted) else { continue };
+        let Some((id, excerpt)) = found(conn, row.get(0)?, &tokens, &wanted)? else { continue };
         if skip > 0 {
             skip -= 1;
             continue;
@@ -112,18 +113,38 @@ pub(super) fn find(conn: &Connection, search: &Search) -> Result<Page<Found>, Fa
         }
         let session = SessionId::from_bytes(row.get(1)?);
         let offset = Offset(row::uint("offset", row.get(2)?)?);
-        entries.push(Found { session, offset, item: item.id, excerpt });
+        entries.push(Found { session, offset, item: id, excerpt });
     }
     Ok(Page { scanned_to: search.skip.saturating_add(entries.len() as u64), entries, more })
 }
 
-/// Takes items out of the index.
+/// The item of a row and a piece of its text, where it holds all that is wanted.
+fn found(
+    conn: &Connection,
+    row: i64,
+    tokens: &BTreeSet<String>,
+    wanted: &BTreeSet<String>,
+) -> Result<Option<(ItemId, String)>, Failure> {
+    let mut holds = conn.prepare_cached("SELECT 1 FROM search_word WHERE word = ?1 AND item = ?2")?;
+    for token in tokens {
+        if !holds.exists(params![token, row])? {
+            return Ok(None);
+        }
+    }
+    let item = item::read(conn, row)?;
+    Ok(item.and_then(|(item, _)| Some((item.id, excerpt(&item, wanted)?))))
+}
+
+/// Takes items out of the index, while they still say what they are found by.
 pub(super) fn forget(conn: &Connection, items: &[i64]) -> Result<(), Failure> {
     if done(conn)?.is_none() {
         return Ok(());
     }
+    let mut forget = conn.prepare_cached("DELETE FROM search_word WHERE word = ?1 AND item = ?2")?;
     for item in items {
-        conn.prepare_cached("DELETE FROM search_word WHERE rowid = ?1")?.execute([item])?;
+        for word in indexed(conn, *item)? {
+            forget.execute(params![word, item])?;
+        }
         conn.prepare_cached("DELETE FROM search_place WHERE item = ?1")?.execute([item])?;
     }
     // The row of a record that is gone may be given again.
@@ -131,14 +152,6 @@ pub(super) fn forget(conn: &Connection, items: &[i64]) -> Result<(), Failure> {
         "UPDATE search_state SET record = min(record, (SELECT coalesce(max(id), 0) FROM record))",
         [],
     )?;
-    Ok(())
-}
-
-/// Writes the index anew: what was taken out of it is then no longer in the file.
-pub(super) fn rewrite(conn: &Connection) -> Result<(), Failure> {
-    if done(conn)?.is_some() {
-        conn.execute("INSERT INTO search_word (search_word) VALUES ('optimize')", [])?;
-    }
     Ok(())
 }
 

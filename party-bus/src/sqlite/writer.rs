@@ -6,6 +6,7 @@ use super::{
     bell::{Bell, Ringer},
     checkpoint::{self, Checkpoints},
     connect::connect,
+    doubt::Doubt,
     failure::Failure,
     lease,
 };
@@ -53,6 +54,7 @@ pub(super) struct Writer {
     conn: Option<Connection>,
     ringer: Ringer,
     counters: Arc<Counters>,
+    doubt: Doubt,
 }
 
 impl Writer {
@@ -66,8 +68,9 @@ impl Writer {
         let trouble =
             |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
         checkpoint::configure(&conn).map_err(trouble)?;
-        let checkpoints = Checkpoints::start(Arc::clone(&path))?;
-        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters };
+        let doubt = Doubt::default();
+        let checkpoints = Checkpoints::start(Arc::clone(&path), doubt.clone())?;
+        let writer = Self { path, conn: Some(conn), ringer: Ringer::new(bell), counters, doubt };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -107,28 +110,27 @@ impl Writer {
 
     /// Writes a group in one transaction, and answers when it stands.
     fn commit(&mut self, group: Group) {
-        if group.appends.is_empty() && group.leases.is_empty() {
+        if group.len() == 0 {
             return;
         }
-        let ((receipts, leases), rings) = match self.transact(&group) {
-            Ok((answers, wrote)) => (answers, wrote),
+        let rings = match self.transact(&group) {
+            Ok(((receipts, leases), wrote)) => {
+                self.answer_appends(group.appends, receipts);
+                answer(group.leases, leases);
+                wrote
+            }
             Err(failure) => {
                 let error = self.give_up(failure);
-                let receipts = group.appends.iter().map(|_| Err(error.again())).collect();
-                let leases = group.leases.iter().map(|_| Err(error.again())).collect();
                 // A commit that failed may be visible all the same.
                 self.ringer.tail().doubt();
-                ((receipts, leases), true)
+                if error.kind() == ErrorKind::Full && group.len() > 1 {
+                    // What is small may fit where all of it does not.
+                    return group.split().for_each(|one| self.commit(one));
+                }
+                group.refuse(&error);
+                true
             }
         };
-        for ((write, reply), receipt) in group.appends.into_iter().zip(receipts) {
-            let written = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied();
-            let _ = reply.send(receipt);
-            if let Some(receipt) = written {
-                self.publish(*write, receipt);
-            }
-        }
-        answer(group.leases, leases);
         if rings {
             self.ringer.ring();
         }
@@ -136,11 +138,22 @@ impl Writer {
 
     fn care(&mut self, care: Care, changes: bool) {
         if !care(self.connection()) {
+            self.doubt.raise();
             self.conn = None;
         }
         if changes {
             self.ringer.tail().forget();
             self.ringer.ring();
+        }
+    }
+
+    fn answer_appends(&self, appends: Vec<Append>, receipts: Vec<Result<Receipt>>) {
+        for ((write, reply), receipt) in appends.into_iter().zip(receipts) {
+            let written = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied();
+            let _ = reply.send(receipt);
+            if let Some(receipt) = written {
+                self.publish(*write, receipt);
+            }
         }
     }
 
@@ -188,11 +201,15 @@ impl Writer {
                 conn
             }
         };
+        self.doubt.settle(&conn, &self.path)?;
         Ok(self.conn.insert(conn))
     }
 
     /// Ends a transaction that cannot be committed.
     fn give_up(&mut self, failure: Failure) -> Error {
+        if let Failure::Sql(error) = &failure {
+            self.doubt.note(error);
+        }
         let error = failure.into_error("write to", &self.path);
         tracing::warn!(kind = ?error.kind(), source = ?std::error::Error::source(&error), "{error}");
         // Closing rolls back.
@@ -202,17 +219,22 @@ impl Writer {
 
     /// Syncs what was buffered and notes that nothing is left to lose.
     fn leave_clean(&mut self) -> Result<()> {
-        let path = Arc::clone(&self.path);
-        let mut leave = || -> Result<(), Failure> {
-            let conn = self.connection()?;
-            if !is_clean(conn)? {
-                conn.pragma_update(None, "synchronous", "full")?;
-                conn.execute("UPDATE store SET clean = 1", [])?;
-            }
-            // What another process still reads stays in the log; that is no trouble.
-            Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
-        };
-        leave().map_err(|failure| failure.into_error("close", &path))
+        // The log behind a failed sync is written again by the second try, and for another process.
+        let left = self.try_leave().or_else(|failure| {
+            self.give_up(failure);
+            self.try_leave()
+        });
+        left.map_err(|failure| failure.into_error("close", &self.path))
+    }
+
+    fn try_leave(&mut self) -> Result<(), Failure> {
+        let conn = self.connection()?;
+        if !is_clean(conn)? {
+            conn.pragma_update(None, "synchronous", "full")?;
+            conn.execute("UPDATE store SET clean = 1", [])?;
+        }
+        // What another process still reads stays in the log; that is no trouble.
+        Ok(conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
     }
 }
 
@@ -288,12 +310,15 @@ fn guarded<T>(
 /// Work that is written together.
 #[derive(Default)]
 struct Group {
-    appends: Vec<(Box<Write>, oneshot::Sender<Result<Receipt>>)>,
+    appends: Vec<Append>,
     leases: Vec<(LeaseOp, oneshot::Sender<Result<Option<Lease>>>)>,
     /// What comes behind them, by itself.
     care: Option<(Care, bool)>,
     bytes: usize,
 }
+
+/// A batch and where its receipt goes.
+type Append = (Box<Write>, oneshot::Sender<Result<Receipt>>);
 
 type Answers = (Vec<Result<Receipt>>, Vec<Result<Option<Lease>>>);
 
@@ -329,8 +354,26 @@ impl Group {
         Ok((receipts, leases.collect::<Result<Vec<_>, _>>()?))
     }
 
+    /// Each piece of work by itself; leases first, for they need least, and keep paid work alive.
+    fn split(self) -> impl Iterator<Item = Self> {
+        let leases = self.leases.into_iter().map(|lease| Self { leases: vec![lease], ..Self::default() });
+        let appends =
+            self.appends.into_iter().map(|append| Self { appends: vec![append], ..Self::default() });
+        leases.chain(appends)
+    }
+
+    fn refuse(self, error: &Error) {
+        let (appends, leases) = (self.appends.len(), self.leases.len());
+        answer(self.appends, (0..appends).map(|_| Err(error.again())).collect());
+        answer(self.leases, (0..leases).map(|_| Err(error.again())).collect());
+    }
+
+    const fn len(&self) -> usize {
+        self.appends.len() + self.leases.len()
+    }
+
     fn is_full(&self) -> bool {
-        self.appends.len() + self.leases.len() >= GROUP || self.bytes >= GROUP_BYTES || self.care.is_some()
+        self.len() >= GROUP || self.bytes >= GROUP_BYTES || self.care.is_some()
     }
 }
 
