@@ -14,6 +14,9 @@ pub struct Peer {
     conn: Connection,
 }
 
+/// `id`, `head`, the token of the lease, `wake`, `partial`.
+type SessionColumns = (i64, i64, Option<i64>, Option<i64>, bool);
+
 impl Peer {
     /// A new file with the tables and the settings of the store at `store`.
     pub fn like(store: &Path, path: &Path) -> Result<Self> {
@@ -80,7 +83,7 @@ impl Peer {
         Ok(())
     }
 
-    fn session(&self, uid: &[u8; 16]) -> Result<(i64, i64, Option<i64>, Option<i64>, bool)> {
+    fn session(&self, uid: &[u8; 16]) -> Result<SessionColumns> {
         let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
                    FROM session WHERE uid = ?1";
         let columns =
