@@ -87,6 +87,32 @@ impl Line {
         self.keep(state, head, fresh);
     }
 
+    /// Where the session ended when that was last known, and how often that was doubted.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn known(&self) -> Option<(Offset, u64)> {
+        let state = self.state();
+        Some((state.head?, state.doubts))
+    }
+
+    /// Takes in all that another process has committed, unless something may have changed since there
+    /// were so many doubts; whether it did.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn catch_up(&self, doubts: u64, head: Offset, fresh: Vec<Fresh>) -> bool {
+        let mut state = self.write();
+        if state.doubts != doubts {
+            return false;
+        }
+        let grown = state.head < Some(head);
+        state.published += 1;
+        state.head = state.head.max(Some(head));
+        state.is_certain = true;
+        self.keep(state, head, fresh);
+        if grown {
+            self.ring();
+        }
+        true
+    }
+
     /// How often what is known was doubted: what is read from the store meanwhile is of then.
     pub(super) fn doubts(&self) -> u64 {
         self.state().doubts

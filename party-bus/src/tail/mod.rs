@@ -27,8 +27,20 @@ const MOST_BYTES: usize = 64 << 20;
 /// A line that nobody has waited on for so long is dropped. One who follows comes back sooner.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// Of so many sessions at most another process's records are read before they are asked for.
+#[cfg(feature = "sqlite")]
+const FEW: usize = 8;
+
 /// A record that was committed, and how many bytes its body and items make.
 pub(crate) type Fresh = (Arc<Record>, u64);
+
+fn sized(records: Vec<Arc<Record>>) -> Vec<Fresh> {
+    let sized = |record: Arc<Record>| {
+        let bytes = size(&record) as u64;
+        (record, bytes)
+    };
+    records.into_iter().map(sized).collect()
+}
 
 /// The lines of one store in this process.
 #[derive(Debug)]
@@ -69,6 +81,19 @@ impl Tail {
         }
         line.ring();
         self.sweep();
+    }
+
+    /// Reads for all who follow what another process has committed, where that is little; whether nothing
+    /// is left to doubt.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn read_ahead(&self, mut read: impl FnMut(Read) -> Option<Page<Arc<Record>>>) -> bool {
+        let lines: Vec<_> = self.read_lines().iter().map(|(id, line)| (*id, Arc::clone(line))).collect();
+        lines.len() <= FEW
+            && lines.into_iter().all(|(session, line)| {
+                let Some((after, doubts)) = line.known() else { return false };
+                let page = read(Read::new(session, after)).filter(|page| !page.more);
+                page.is_some_and(|page| line.catch_up(doubts, Offset(page.scanned_to), sized(page.entries)))
+            })
     }
 
     /// Says that another process may have committed something, so that no head is certain.
@@ -114,11 +139,7 @@ impl Tail {
         let doubts = line.doubts();
         let all = Read { limit: 1_000, classes: Classes::ALL, ..read.clone() };
         let page = store(all).await?;
-        let fresh = page.entries.into_iter().map(|record| {
-            let bytes = size(&record) as u64;
-            (record, bytes)
-        });
-        line.fill(doubts, fresh.collect());
+        line.fill(doubts, sized(page.entries));
         match line.read(read) {
             Some(page) => Ok(page),
             // It was erased or pruned meanwhile, or is too large to be kept.
