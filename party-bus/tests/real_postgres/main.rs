@@ -5,5 +5,6 @@
 mod broken;
 mod conformance;
 mod crowd;
+mod lists;
 mod opening;
 mod stage;
