@@ -7,6 +7,7 @@ mod care;
 mod columns;
 mod failure;
 mod fetch;
+mod held;
 mod lease;
 mod link;
 mod list;
