@@ -193,12 +193,18 @@ async fn a_server_that_is_killed_and_started_again_has_all_that_was_acknowledged
     let (crowd, sessions) = Crowd::start(&bus, 4).await;
     let mut follow = Arc::clone(&other).follow(sessions[0], Offset::START);
     let (told, mut seen) = tokio::sync::watch::channel(Offset::START);
+    let (session, again) = (sessions[0], OwnSchema { options: stage.options.clone() });
     let following = tokio::spawn(async move {
         loop {
             match follow.next().await {
                 Ok(record) => {
                     assert_eq!(record.offset, told.borrow().plus(1));
                     told.send_replace(record.offset);
+                }
+                // What was seen is durable here, so it goes on in the new epoch where it stood.
+                Err(error) if error.kind() == ErrorKind::Rewound => {
+                    let seen = *told.borrow();
+                    follow = again.bus().await.follow(session, seen);
                 }
                 Err(error) => assert!(error.is_retryable(), "{error:?}"),
             }
