@@ -30,7 +30,7 @@ impl Peer {
         conn.pragma_update(None, "mmap_size", 0)?;
         conn.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(()))?;
         conn.execute_batch(&schema)?;
-        conn.execute("INSERT INTO store VALUES (1, 'peer', 1, '', 1, 0)", [])?;
+        conn.execute("INSERT INTO store VALUES (1, 'peer', 1, '', 1, 0, 0)", [])?;
         Ok(Self { conn })
     }
 

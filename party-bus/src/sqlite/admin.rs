@@ -8,8 +8,8 @@ use super::{
     writer::{Job, alone},
 };
 use crate::{
-    BusAdmin, Erase, Erased, ErrorKind, Found, Page, Prune, Pruned, Report, Result, Scope, Search,
-    async_trait, refusal, verify,
+    BusAdmin, Erase, Erased, Found, Page, Prune, Pruned, Report, Result, Scope, Search, async_trait, refusal,
+    verify,
 };
 use party_core::{Offset, SessionId};
 use rusqlite::Connection;
@@ -69,14 +69,7 @@ impl SqliteBus {
 #[async_trait]
 impl BusAdmin for SqliteBus {
     async fn verify(&self, scope: Scope) -> Result<Report> {
-        let mut report = match verify(self, scope).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let mut report = Report::default();
-                report.problem(None, error.to_string());
-                report
-            }
-            report => report?,
-        };
+        let mut report = verify(self, scope).await?;
         if scope == Scope::Store {
             let damage = self.readers.read(care::damage).await?;
             damage.into_iter().for_each(|what| report.problem(None, what));

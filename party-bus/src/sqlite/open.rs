@@ -217,7 +217,7 @@ fn initialise(conn: &Connection) -> Result<(), Failure> {
     if header(&tx)?.0 == 0 {
         tx.execute_batch(include_str!("schema.sql"))?;
         tx.execute_batch(include_str!("views.sql"))?;
-        tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0)", [])?;
+        tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0, 0)", [])?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
     }
