@@ -130,11 +130,11 @@ impl Second {
     }
 
     async fn fences_the_first(&self, records: &[Arc<Record>]) {
-        let taken = records.iter().filter_map(|record| match record.event().unwrap() {
+        let mut taken = records.iter().filter_map(|record| match record.event().unwrap() {
             Event::LeaseTaken(taken) => Some(taken),
             _ => None,
         });
-        let taken = taken.last().unwrap();
+        let taken = taken.next_back().unwrap();
         assert_eq!(taken.fencing_token, 2);
         let (session, fencing_token) = (self.session, 1);
         let renew = LeaseOp::Renew { session, fencing_token, term: TERM };
