@@ -1,11 +1,12 @@
 //! Durable appends, beside a raw rusqlite loop of the same rows, checks and batch size.
 
 use party_benches::{
-    Driven, Goal, Measured, Pairs, Peer, Prepared, Row, is_bench_run, median, peer_of, report, scratch,
+    Alone, Driven, Goal, Pairs, Peer, Prepared, Row, cpu_micros, is_bench_run, median, peer_of, report,
+    scratch,
 };
 use party_bus::{Batch, Bus as _, SqliteBus};
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     collections::VecDeque,
     path::Path,
     process::ExitCode,
@@ -32,49 +33,48 @@ fn main() -> ExitCode {
 
 fn one_writer(runtime: &Runtime) -> Row {
     let folder = tempfile::tempdir_in(scratch()).expect("the target folder takes folders");
-    let (bus, mut sessions, peer, mut twins) = opened(runtime, folder.path(), 1);
-    let (mut ours, mut theirs) = (VecDeque::new(), VecDeque::new());
-    let measured = Pairs::on_disk(PAIRS, folder.path()).run(
-        || {
-            fill(&mut ours, READY_ALONE, |_| sessions[0].batch());
-            runtime.block_on(bus_latency(&bus, &mut ours))
-        },
-        || {
-            fill(&mut theirs, READY_ALONE, |_| twins[0].rows());
-            peer_latency(&peer, &mut theirs)
-        },
-    );
-    runtime.block_on(bus.close()).expect("the store closes");
+    let alone = RefCell::new(runtime.block_on(Alone::new(folder.path(), 1, READY_ALONE)));
+    let measured = Pairs::on_disk(PAIRS, folder.path())
+        .run(|| alone.borrow_mut().ours(runtime, BLOCK), || alone.borrow_mut().theirs(BLOCK));
+    let alone = alone.into_inner();
+    let cpu = alone.cpu();
+    runtime.block_on(alone.close());
     let (left, right) = measured.sides;
-    let what = format!("p50 to the ack ({left:.0} us) / raw commit ({right:.0} us){}", beside(&measured));
+    let what = format!("p50 to the ack ({left:.0} us) / raw commit ({right:.0} us); {cpu}; {measured}");
     Row::timed("durable_append_p50_vs_raw", Goal::AtMost(1.3), &measured, what)
 }
 
 fn many_writers(runtime: &Runtime) -> Row {
     let folder = tempfile::tempdir_in(scratch()).expect("the target folder takes folders");
-    let (bus, sessions, peer, mut twins) = opened(runtime, folder.path(), WRITERS);
+    let (bus, sessions, peer, mut twins) = opened(runtime, folder.path());
     let mut writers: Vec<Writer> = sessions.into_iter().map(|session| (session, VecDeque::new())).collect();
     let mut theirs = VecDeque::new();
     let (group, mut made) = (Cell::new(WRITERS as f64), (0..WRITERS).cycle());
+    let (mut our_cpu, mut their_cpu) = (Vec::new(), Vec::new());
     let measured = Pairs::on_disk(PAIRS, folder.path()).run(
         || {
             let before = bus.stats().synced_commits;
-            let (appends, time) = runtime.block_on(crowd(&bus, &mut writers));
+            let (appends, time, cpu) = runtime.block_on(crowd(&bus, &mut writers));
             group.set(appends / (bus.stats().synced_commits - before) as f64);
+            our_cpu.push(cpu / appends);
             appends / time
         },
         || {
             // In turn, so that the batches of a session keep their order.
             fill(&mut theirs, READY, |_| twins[made.next().unwrap_or_default()].rows());
-            peer_throughput(&peer, &mut theirs, group.get().round() as usize)
+            let (appends, time, cpu) = peer_throughput(&peer, &mut theirs, group.get().round() as usize);
+            their_cpu.push(cpu / appends);
+            appends / time
         },
     );
     runtime.block_on(bus.close()).expect("the store closes");
     let (left, right) = measured.sides;
     let what = format!(
-        "64 async writers ({left:.0}/s, groups of {:.0}) / raw loop of such groups ({right:.0}/s){}",
+        "64 async writers ({left:.0}/s, groups of {:.0}) / raw loop of such groups ({right:.0}/s); \
+         {:.0} us of CPU each / {:.0} us; {measured}",
         group.get(),
-        beside(&measured)
+        median(&our_cpu),
+        median(&their_cpu)
     );
     Row::timed("durable_append_64_writers_vs_raw", Goal::AtLeast(0.8), &measured, what)
 }
@@ -83,16 +83,12 @@ fn many_writers(runtime: &Runtime) -> Row {
 type Writer = (Driven, VecDeque<Batch>);
 
 /// A store and a peer, with the same sessions.
-fn opened(
-    runtime: &Runtime,
-    folder: &Path,
-    sessions: usize,
-) -> (Arc<SqliteBus>, Vec<Driven>, Peer, Vec<Driven>) {
+fn opened(runtime: &Runtime, folder: &Path) -> (Arc<SqliteBus>, Vec<Driven>, Peer, Vec<Driven>) {
     let (store, raw) = (folder.join("store.db"), folder.join("raw.db"));
     let (bus, ours) = runtime.block_on(async {
         let bus = SqliteBus::open(&store).await.expect("a store opens");
         let mut ours = Vec::new();
-        for number in 0..sessions as u64 {
+        for number in 0..WRITERS as u64 {
             ours.push(Driven::open(&bus, number).await.expect("a session opens"));
         }
         (bus, ours)
@@ -105,44 +101,12 @@ fn fill<T>(ready: &mut VecDeque<T>, count: usize, mut make: impl FnMut(usize) ->
     ready.extend((ready.len()..count).map(&mut make));
 }
 
-/// The median time from the call to the acknowledgement, in microseconds.
-async fn bus_latency(bus: &Arc<SqliteBus>, ready: &mut VecDeque<Batch>) -> f64 {
-    let (bus, mut batches, until) = (Arc::clone(bus), std::mem::take(ready), Instant::now() + BLOCK);
-    // As a task: the main thread of a runtime is woken in another way than its workers.
-    let block = tokio::spawn(async move {
-        let mut times = Vec::new();
-        while Instant::now() < until
-            && let Some(batch) = batches.pop_front()
-        {
-            let begun = Instant::now();
-            bus.append(batch).await.expect("the batch is right");
-            times.push(begun.elapsed().as_secs_f64() * 1e6);
-        }
-        (median(&times), batches)
-    });
-    let (time, rest) = block.await.expect("the writer ends");
-    *ready = rest;
-    time
-}
-
-fn peer_latency(peer: &Peer, ready: &mut VecDeque<Prepared>) -> f64 {
-    let (until, mut times) = (Instant::now() + BLOCK, Vec::new());
-    while Instant::now() < until
-        && let Some(batch) = ready.pop_front()
-    {
-        let begun = Instant::now();
-        peer.write(std::slice::from_ref(&batch)).expect("the batch is right");
-        times.push(begun.elapsed().as_secs_f64() * 1e6);
-    }
-    median(&times)
-}
-
-/// All writers at once: how many appends were acknowledged, and in how many seconds.
-async fn crowd(bus: &Arc<SqliteBus>, writers: &mut Vec<Writer>) -> (f64, f64) {
+/// All writers at once: how many appends were acknowledged, in how many seconds, and the CPU's microseconds.
+async fn crowd(bus: &Arc<SqliteBus>, writers: &mut Vec<Writer>) -> (f64, f64, f64) {
     for (session, ready) in writers.iter_mut() {
         fill(ready, READY / WRITERS, |_| session.batch());
     }
-    let (begun, mut tasks) = (Instant::now(), JoinSet::new());
+    let (cpu, begun, mut tasks) = (cpu_micros(), Instant::now(), JoinSet::new());
     for (session, mut ready) in writers.drain(..) {
         let bus = Arc::clone(bus);
         tasks.spawn(async move {
@@ -159,21 +123,16 @@ async fn crowd(bus: &Arc<SqliteBus>, writers: &mut Vec<Writer>) -> (f64, f64) {
     let time = begun.elapsed().as_secs_f64();
     let appends = ended.iter().map(|(appends, _)| appends).sum();
     writers.extend(ended.into_iter().map(|(_, writer)| writer));
-    (appends, time)
+    (appends, time, cpu_micros() - cpu)
 }
 
-/// Acknowledged appends per second of a loop whose transactions take `group` batches.
-fn peer_throughput(peer: &Peer, ready: &mut VecDeque<Prepared>, group: usize) -> f64 {
-    let (begun, mut appends) = (Instant::now(), 0.0);
+/// The same of a loop whose transactions take `group` batches.
+fn peer_throughput(peer: &Peer, ready: &mut VecDeque<Prepared>, group: usize) -> (f64, f64, f64) {
+    let (cpu, begun, mut appends) = (cpu_micros(), Instant::now(), 0.0);
     while begun.elapsed() < BLOCK && ready.len() >= group {
         let batches: Vec<Prepared> = ready.drain(..group).collect();
         peer.write(&batches).expect("the batches are right");
         appends += group as f64;
     }
-    appends / begun.elapsed().as_secs_f64()
-}
-
-fn beside(measured: &Measured) -> String {
-    let (low, high) = measured.quartiles;
-    format!("; quartiles {low:.2} to {high:.2}, a sync {:.0} us", measured.sync_us)
+    (appends, begun.elapsed().as_secs_f64(), cpu_micros() - cpu)
 }

@@ -8,10 +8,10 @@ use party_core::{
 use std::{
     fs,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Notify, broadcast},
@@ -29,18 +29,26 @@ pub struct Crowd {
 struct Arrivals {
     crowd: usize,
     arrived: AtomicUsize,
+    /// When the first of them had the first record of the stride.
+    first: Mutex<Option<Instant>>,
     all: Notify,
 }
 
 impl Arrivals {
     /// Notes that one has had a record.
     fn had(&self, record: &Record) {
-        if record.offset.0.is_multiple_of(Crowd::STRIDE as u64)
-            && self.arrived.fetch_add(1, Ordering::Relaxed) + 1 == self.crowd
-        {
+        let place = record.offset.0 % Crowd::STRIDE as u64;
+        if place == 1 {
+            self.first().get_or_insert_with(Instant::now);
+        }
+        if place == 0 && self.arrived.fetch_add(1, Ordering::Relaxed) + 1 == self.crowd {
             self.arrived.store(0, Ordering::Relaxed);
             self.all.notify_one();
         }
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -77,7 +85,12 @@ impl Crowd {
     }
 
     fn of(crowd: usize, mut listen: impl FnMut(&mut JoinSet<()>, Arc<Arrivals>)) -> Self {
-        let arrivals = Arc::new(Arrivals { crowd, arrived: AtomicUsize::new(0), all: Notify::new() });
+        let arrivals = Arc::new(Arrivals {
+            crowd,
+            arrived: AtomicUsize::new(0),
+            first: Mutex::default(),
+            all: Notify::new(),
+        });
         let mut listeners = JoinSet::new();
         (0..crowd).for_each(|_| listen(&mut listeners, Arc::clone(&arrivals)));
         Self { arrivals, _listeners: listeners }
@@ -90,9 +103,10 @@ impl Crowd {
         (1..=Self::STRIDE as u64).map(|place| Arc::new(placed(place))).collect()
     }
 
-    /// Waits until each has had the next stride.
-    pub async fn have_a_stride(&self) {
+    /// Waits until each has had the next stride; how long that took from the first delivery.
+    pub async fn have_a_stride(&self) -> Duration {
         self.arrivals.all.notified().await;
+        self.arrivals.first().take().map_or(Duration::ZERO, |first| first.elapsed())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Blocks of two programs in turn, so that a disk that changes its mind meets both of them.
 
 use std::{
+    fmt,
     fs::File,
     io::{Seek as _, SeekFrom, Write as _},
     path::Path,
@@ -43,6 +44,14 @@ impl Measured {
     /// Whether the disk kept still enough for the ratio to mean something.
     pub fn is_steady(&self) -> bool {
         self.disk_moved <= UNSTEADY
+    }
+}
+
+/// What belongs beside the ratio: its quartiles, and what a sync took meanwhile.
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "quartiles {:.2} to {:.2}", self.quartiles.0, self.quartiles.1)?;
+        if self.sync_us > 0.0 { write!(f, ", a sync {:.0} us", self.sync_us) } else { Ok(()) }
     }
 }
 

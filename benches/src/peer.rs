@@ -4,7 +4,7 @@
 //! head where it thinks.
 
 use crate::rows::{Prepared, RecordRow};
-use rusqlite::{Connection, OptionalExtension as _, Result, params};
+use rusqlite::{Connection, OptionalExtension as _, Result, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -14,12 +14,16 @@ pub struct Peer {
     conn: Connection,
 }
 
+/// `id`, `head`, the token of the lease, `wake`, `partial`.
+type SessionColumns = (i64, i64, Option<i64>, Option<i64>, bool);
+
 impl Peer {
     /// A new file with the tables and the settings of the store at `store`.
     pub fn like(store: &Path, path: &Path) -> Result<Self> {
         let schema = schema(store)?;
         let conn = Connection::open(path)?;
         conn.set_prepared_statement_cache_capacity(64);
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         conn.pragma_update(None, "page_size", 8192)?;
         conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         conn.pragma_update(None, "synchronous", "full")?;
@@ -79,7 +83,7 @@ impl Peer {
         Ok(())
     }
 
-    fn session(&self, uid: &[u8; 16]) -> Result<(i64, i64, Option<i64>, Option<i64>, bool)> {
+    fn session(&self, uid: &[u8; 16]) -> Result<SessionColumns> {
         let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
                    FROM session WHERE uid = ?1";
         let columns =

@@ -1,23 +1,33 @@
 //! A durable, ordered, fenced log of records: the only transport and the only store of a party.
 //!
 //! Everything that happens in a session is a record on its log. [`Bus`] is the contract that a
-//! backend implements; [`BusExt`] is what its users call. Three backends live here: [`MemoryBus`];
-//! with the feature `sqlite`, `SqliteBus`, a file that several processes may open at once; with the feature
-//! `postgres`, `PostgresBus`, a schema on a server that several machines share. The feature `conformance` brings the tests that every backend passes.
+//! backend implements, [`BusAdmin`] what its owner may ask of it; [`BusExt`] is what its users call.
+//! Three backends live here: [`MemoryBus`]; with the feature `sqlite`, on by default, `SqliteBus`, a file
+//! that several processes may open at once; with the feature `postgres`, `PostgresBus`, a schema on a
+//! server that several machines share. The feature `front` serves a bus on a Unix socket, for processes
+//! that are not Rust. The feature `conformance` brings the tests that every backend passes.
 //!
 //! # Contract
-//! * **Atomic.** A [`Batch`] is written whole or not at all, and names one session.
+//! In the words of the cases of the conformance suite, which hold it for every backend:
+//!
+//! * **Atomic.** A batch is written whole or not at all ([`Batch`] names one session); topology that
+//!   does not fit is refused with all of its batch.
 //! * **Durable.** When [`Bus::append`] returns for a [`Durability::Synced`] batch, the batch and
-//!   everything buffered before it survive `kill -9` and, as far as `fsync` tells the truth, a
-//!   power cut. A [`Durability::Buffered`] batch is visible at once and durable with the next
-//!   synced one.
-//! * **Ordered.** Offsets of a session are dense from 1; a reader sees them in that order, without
-//!   gap, duplicate or reordering, whichever process wrote them.
-//! * **Idempotent.** The same batch id with the same content returns the first receipt; with other
-//!   content it is an error that names the id. So a retry after a lost answer is safe.
-//! * **Fenced.** Reports, decisions and traces are written by the session's driver only: with the
-//!   fencing token of its lease and the head it expects. Inputs are anybody's.
-//! * **Cancel-safe.** A dropped `append` is done or not done, never half; its batch id tells which.
+//!   everything buffered before it survive `kill -9` and, as far as `fsync` tells the truth, a power
+//!   cut. A buffered batch is visible at once, and durable with the next synced one. A store opened
+//!   again shows the same in the same order.
+//! * **Ordered.** Offsets are dense under many writers, from 1 in each session; a follower sees each
+//!   record once, in order, whichever process wrote it. There is no order between sessions. Each thread
+//!   has its own dense order, and a window shows what the ops of the log make of it.
+//! * **Idempotent.** A repeated batch returns the first receipt; a batch id with other content is a
+//!   conflict. So a retry after a lost answer is safe. The same holds of items.
+//! * **Fenced.** Reports, decisions and traces are the driver's alone: a stale head is a conflict, a
+//!   stale token is fenced. Inputs are anybody's, and are stamped with their author.
+//! * **Rewound, where it must be.** A power cut may take what was buffered. Then the store's epoch is
+//!   raised: a reader ahead of the head, or of another epoch, is told so, and never shown other
+//!   records under offsets that it knows.
+//! * **Cancel-safe.** A dropped append is done or not done, never half; its batch id tells which.
+//! * **Nobody waits for a reader.** A slow follower keeps no writer waiting, and loses nothing.
 
 mod admin;
 mod batch;

@@ -14,22 +14,24 @@ pub enum Goal {
     AtLeast(f64),
     /// This, counted and not timed: anything else fails the run.
     Counted(f64),
+    /// No more than this, counted and not timed: anything else fails the run.
+    CountedAtMost(f64),
 }
 
 impl Goal {
     fn is_met(self, ratio: f64) -> bool {
         match self {
-            Self::AtMost(most) => ratio <= most,
+            Self::AtMost(most) | Self::CountedAtMost(most) => ratio <= most,
             Self::AtLeast(least) => ratio >= least,
             Self::Counted(exactly) => ratio.total_cmp(&exactly).is_eq(),
         }
     }
 
     /// How far `ratio` is from the goal: 1 at the goal, less where it is better, never below 0.
-    /// Nothing where no distance makes sense: what is counted is right or wrong.
+    /// Nothing where no distance makes sense: what has to be one count is right or wrong.
     pub(super) fn distance(self, ratio: f64) -> Option<f64> {
         let distance = match self {
-            Self::AtMost(most) => ratio.max(0.0) / most,
+            Self::AtMost(most) | Self::CountedAtMost(most) => ratio.max(0.0) / most,
             Self::AtLeast(least) => least / ratio.max(0.0),
             Self::Counted(_) => return None,
         };
@@ -41,7 +43,7 @@ impl Goal {
 impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sign, goal) = match self {
-            Self::AtMost(most) => ("≤", most),
+            Self::AtMost(most) | Self::CountedAtMost(most) => ("≤", most),
             Self::AtLeast(least) => ("≥", least),
             Self::Counted(exactly) => ("=", exactly),
         };
@@ -114,7 +116,7 @@ impl Row {
 
     /// Whether this is a counted gate that does not hold.
     pub(super) fn fails_the_run(&self) -> bool {
-        matches!(self.goal, Goal::Counted(_)) && self.verdict == Verdict::Missed
+        matches!(self.goal, Goal::Counted(_) | Goal::CountedAtMost(_)) && self.verdict == Verdict::Missed
     }
 }
 
@@ -136,6 +138,7 @@ mod tests {
         assert_eq!(Goal::AtLeast(2.0).distance(4.0), Some(0.5));
         assert_eq!(Goal::AtLeast(2.0).distance(-1.0), Some(f64::INFINITY));
         assert_eq!(Goal::Counted(2.0).distance(2.0), None);
+        assert_eq!(Goal::CountedAtMost(2.0).distance(1.0), Some(0.5));
         assert_eq!(Goal::AtMost(2.0).distance(f64::NAN), None);
         assert_eq!(Goal::AtMost(0.0).distance(0.0), None);
     }
@@ -145,6 +148,8 @@ mod tests {
         let row = |goal| Row::counted("ratio", goal, 2.0, "");
         assert!(row(Goal::Counted(1.0)).fails_the_run());
         assert!(!row(Goal::Counted(2.0)).fails_the_run());
+        assert!(row(Goal::CountedAtMost(1.9)).fails_the_run());
+        assert!(!row(Goal::CountedAtMost(2.0)).fails_the_run());
         assert!(!row(Goal::AtMost(1.0)).fails_the_run());
     }
 

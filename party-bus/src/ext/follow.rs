@@ -22,8 +22,9 @@ pub struct Follow<B: Bus + ?Sized = dyn Bus> {
     bus: Arc<B>,
     /// What to read next, behind all that `ready` holds.
     read: Read,
-    /// Whether the last page reached the head, so that the next one is worth waiting for.
-    caught_up: bool,
+    /// Whether a page was read. The next one is then waited for: that ends at once where it is there, and
+    /// is cheaper at the end than if every follower looked into the store.
+    begun: bool,
     ready: VecDeque<Arc<Record>>,
     page: Option<BoxFuture<'static, Result<Page<Arc<Record>>>>>,
     failed: bool,
@@ -31,7 +32,7 @@ pub struct Follow<B: Bus + ?Sized = dyn Bus> {
 
 impl<B: Bus + ?Sized> Follow<B> {
     pub(crate) fn new(bus: Arc<B>, read: Read) -> Self {
-        Self { bus, read, caught_up: false, ready: VecDeque::new(), page: None, failed: false }
+        Self { bus, read, begun: false, ready: VecDeque::new(), page: None, failed: false }
     }
 
     /// Only records of `classes`; to be said before the first record is asked for.
@@ -63,39 +64,33 @@ impl<B: Bus + ?Sized> Follow<B> {
                 return Poll::Ready(Ok(record));
             }
             let page = self.page.get_or_insert_with(|| {
-                Box::pin(next_page(Arc::clone(&self.bus), self.read.clone(), self.caught_up))
+                Box::pin(next_page(Arc::clone(&self.bus), self.read.clone(), self.begun))
             });
             let page = ready!(page.as_mut().poll(cx));
             self.page = None;
             let page = page?;
-            self.caught_up = is_caught_up(&self.read, &page);
+            self.begun = true;
             self.read.after = Offset(page.scanned_to);
             self.ready = page.entries.into();
         }
     }
 }
 
-/// A page that its limit did not cut ends where something else did. Whether there is more is then
-/// cheaper asked of `changed`, which answers at once where there is, than of the store by every follower.
-fn is_caught_up(read: &Read, page: &Page<Arc<Record>>) -> bool {
-    !page.more || page.entries.len() < read.limit as usize
-}
-
 /// The next page that holds a record.
 async fn next_page<B: Bus + ?Sized>(
     bus: Arc<B>,
     mut read: Read,
-    mut caught_up: bool,
+    mut begun: bool,
 ) -> Result<Page<Arc<Record>>> {
     loop {
-        if caught_up {
+        if begun {
             bus.changed(Watch::Session { session: read.session, after: read.after }).await?;
         }
         let page = bus.read(read.clone()).await?;
         if !page.entries.is_empty() {
             return Ok(page);
         }
-        caught_up = is_caught_up(&read, &page);
+        begun = true;
         read.after = Offset(page.scanned_to);
     }
 }

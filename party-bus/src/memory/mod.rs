@@ -117,10 +117,7 @@ impl Bus for MemoryBus {
         if let Some(epoch) = read.epoch.filter(|epoch| *epoch != self.info.epoch) {
             return Err(refusal::other_epoch(read.session, epoch, self.info.epoch));
         }
-        match self.tail.read(&read) {
-            Some(page) => Ok(page),
-            None => self.with(|state| state.read(&read)),
-        }
+        self.tail.read(&read, async |read| self.with(|state| state.read(&read))).await
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

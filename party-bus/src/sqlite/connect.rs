@@ -1,6 +1,6 @@
 //! Connections, and how they wait for each other.
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     cell::Cell,
     path::Path,
@@ -16,6 +16,9 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut conn = Connection::open_with_flags(path, flags)?;
     conn.busy_handler(Some(wait as fn(i32) -> bool))?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Else SQLite plans for the values that are bound, and each use of a kept statement whose plan may
+    // depend on one, such as on a limit, prepares it anew.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // A mapped file turns an I/O error into a signal, and a stray write into corruption.
     conn.pragma_update(None, "mmap_size", 0)?;
     Ok(conn)
@@ -44,4 +47,22 @@ pub(super) fn patiently<T>(mut call: impl FnMut() -> rusqlite::Result<T>) -> rus
         }
     }
     call()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::StatementStatus;
+
+    #[test]
+    fn a_kept_statement_is_prepared_once_whatever_is_bound() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let conn = connect(file.path()).unwrap();
+        conn.execute_batch("CREATE TABLE some (a INTEGER, b BLOB, UNIQUE (a, b))").unwrap();
+        for value in [0, 1, 7, 1, 0] {
+            let mut find = conn.prepare_cached("SELECT b FROM some WHERE a = ?1 LIMIT ?2").unwrap();
+            assert!(find.query([value, 5]).unwrap().next().unwrap().is_none());
+            assert_eq!(find.get_status(StatementStatus::RePrepare), 0);
+        }
+    }
 }

@@ -158,14 +158,19 @@ impl Bus for SqliteBus {
     }
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
-        let is_of_now = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
-        match self.bell.tail.read(&read).filter(|_| is_of_now) {
-            Some(page) => Ok(page),
-            None => self.readers.read(move |conn| read::records(conn, &read)).await,
+        let store = |read| self.readers.read(move |conn| read::records(conn, &read));
+        match read.epoch {
+            Some(epoch) if epoch != self.info.epoch => store(read).await,
+            _ => self.bell.tail.read(&read, store).await,
         }
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
+        if let Watch::Session { session, after } = watch
+            && let Some(head) = self.bell.tail.grown(session, after)
+        {
+            return Ok(Changed { sessions: vec![(session, head)], mark: 0 });
+        }
         let mut bell = self.bell.listen();
         let since = match watch {
             Watch::Session { session, after } => {

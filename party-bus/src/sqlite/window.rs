@@ -37,6 +37,22 @@ pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, 
     Ok(Page { entries: view.entries, scanned_to: walked.scanned_to, more: walked.more })
 }
 
+/// Entries that a thread holds itself.
+const OWN: &str = "SELECT position, entry.\"offset\", idx, how, item.body, item.id
+     FROM entry JOIN item ON item.id = entry.item
+     WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position";
+
+/// Entries that are held by a thread and by those that it descends from: one statement for all of them,
+/// because a statement for each level costs several times what the level does.
+const INHERITED: &str = "WITH RECURSIVE level (thread, parent, first, last) AS (
+         SELECT id, parent, after + 1, ?3 FROM thread WHERE id = ?1
+         UNION ALL
+         SELECT thread.id, thread.parent, thread.after + 1, min(level.last, level.first - 1)
+         FROM level JOIN thread ON thread.id = level.parent WHERE level.first > ?2)
+     SELECT position, entry.\"offset\", idx, how, item.body, item.id
+     FROM level CROSS JOIN entry ON entry.thread = level.thread AND position BETWEEN ?2 AND level.last
+     JOIN item ON item.id = entry.item";
+
 struct View<'a> {
     conn: &'a Connection,
     window: &'a Window,
@@ -56,27 +72,23 @@ impl View<'_> {
 
     /// Entries of the thread and of those that it descends from, as far up as the span reaches.
     fn push_entries(&mut self, span: Span, lineage: &mut Lineage<'_>) -> Result<(), Failure> {
-        let (mut parts, mut above) = (Vec::new(), 0);
-        while let Some((level, thread)) = lineage.level(above)? {
-            parts.extend(level.part(span).map(|part| (thread.row, part)));
-            if level.first <= span.first {
-                break;
-            }
-            above += 1;
-        }
-        parts.into_iter().rev().try_for_each(|(thread, part)| self.push_part(thread, part))
-    }
-
-    fn push_part(&mut self, thread: i64, part: Span) -> Result<(), Failure> {
-        let mut select = self.conn.prepare_cached(
-            "SELECT position, entry.\"offset\", idx, how, item.body, item.id
-             FROM entry JOIN item ON item.id = entry.item
-             WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position",
-        )?;
-        let mut rows = select.query(params![thread, int(part.first), int(part.last)])?;
+        let Some((level, thread)) = lineage.level(0)? else { return Ok(()) };
+        let sql = if level.first <= span.first { OWN } else { INHERITED };
+        let begin = self.entries.len();
+        let mut select = self.conn.prepare_cached(sql)?;
+        let mut rows = select.query(params![thread.row, int(span.first), int(span.last)])?;
         while let Some(row) = rows.next()? {
             let entry = self.entry(row)?;
             self.entries.push(entry);
+        }
+        let found = &mut self.entries[begin..];
+        // The thread's own come first, then its parent's, and so on.
+        found.sort_by_key(|entry| entry.position);
+        if found.len() as u64 != span.last - span.first + 1 {
+            let (thread, Span { first, last }) = (self.window.thread, span);
+            return Err(Failure::corrupt(format!(
+                "thread {thread} lacks some of its entries {first} to {last}"
+            )));
         }
         Ok(())
     }

@@ -15,6 +15,9 @@ use tokio::sync::{Notify, watch};
 /// At most so many records in a line, and so many bytes.
 const MOST_RECORDS: usize = 4_096;
 const MOST_BYTES: usize = 4 << 20;
+/// At most so many records in a page: few enough that their counters are still with the core that took
+/// them when it gives them out, and no other core has to hand them over twice.
+const PAGE: usize = 128;
 /// What a record takes besides its body and items, about.
 const OVERHEAD: u64 = 512;
 
@@ -25,6 +28,8 @@ pub(super) struct Line {
     bell: watch::Sender<()>,
     /// Wakes one who waits, to look.
     doubted: Notify,
+    /// Held by one who reads the store for others, too.
+    pub(super) filling: tokio::sync::Mutex<()>,
     pub(super) waiting: AtomicUsize,
     /// When the last one who waited left, in milliseconds of the tail's clock.
     pub(super) left: AtomicU64,
@@ -34,7 +39,7 @@ pub(super) struct Line {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Without holes; empty, or up to `head`.
+    /// Without holes.
     kept: VecDeque<Fresh>,
     bytes: usize,
     /// Where the session ends, as far as this process knows.
@@ -65,6 +70,7 @@ impl Line {
             state: RwLock::default(),
             bell: watch::Sender::new(()),
             doubted: Notify::new(),
+            filling: tokio::sync::Mutex::new(()),
             waiting: AtomicUsize::new(0),
             left: AtomicU64::new(0),
             total: Arc::clone(total),
@@ -75,18 +81,71 @@ impl Line {
     pub(super) fn publish(&self, head: Offset, fresh: Vec<Fresh>) {
         let mut state = self.write();
         state.published += 1;
-        // Writers side by side may publish in another order than they committed in.
-        if state.head.is_some_and(|known| known >= head) {
+        // Whoever looked may have seen it before, and writers side by side may publish in another order
+        // than they committed in.
+        state.head = state.head.max(Some(head));
+        self.keep(state, head, fresh);
+    }
+
+    /// Where the session ended when that was last known, and how often that was doubted.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn known(&self) -> Option<(Offset, u64)> {
+        let state = self.state();
+        Some((state.head?, state.doubts))
+    }
+
+    /// Takes in all that another process has committed, unless something may have changed since there
+    /// were so many doubts; whether it did.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn catch_up(&self, doubts: u64, head: Offset, fresh: Vec<Fresh>) -> bool {
+        let mut state = self.write();
+        if state.doubts != doubts {
+            return false;
+        }
+        let grown = state.head < Some(head);
+        state.published += 1;
+        state.head = state.head.max(Some(head));
+        state.is_certain = true;
+        self.keep(state, head, fresh);
+        if grown {
+            self.ring();
+        }
+        true
+    }
+
+    /// How often what is known was doubted: what is read from the store meanwhile is of then.
+    pub(super) fn doubts(&self) -> u64 {
+        self.state().doubts
+    }
+
+    /// Keeps what was read from the store, unless something may have changed since there were so many doubts.
+    pub(super) fn fill(&self, doubts: u64, fresh: Vec<Fresh>) {
+        let state = self.write();
+        if let Some((last, _)) = fresh.last().filter(|_| state.doubts == doubts) {
+            let last = last.offset;
+            self.keep(state, last, fresh);
+        }
+    }
+
+    /// Goes on with what is kept, or begins anew where `fresh` leaves a hole; what is kept already stays.
+    fn keep(&self, mut state: RwLockWriteGuard<'_, State>, last: Offset, fresh: Vec<Fresh>) {
+        let (before, end) = (state.bytes, state.end());
+        if end.is_some_and(|end| end > last) {
             return;
         }
-        state.head = Some(head);
-        let (before, end) = (state.bytes, state.end());
         if fresh.first().is_none_or(|(first, _)| end != Some(first.offset)) {
             state.empty();
         }
         fresh.into_iter().for_each(|fresh| state.keep(fresh));
         self.total.fetch_add(state.bytes, Ordering::Relaxed);
         self.total.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    /// Whether one who knows the records up to `after` is close enough behind the end that others want the
+    /// same records from the store.
+    pub(super) fn is_close(&self, after: Offset) -> bool {
+        let head = self.state().head;
+        head.is_some_and(|head| head > after && head.0 - after.0 <= MOST_RECORDS as u64)
     }
 
     /// Lets go of the records.
@@ -131,12 +190,13 @@ impl Line {
         let first = state.kept.front()?.0.offset;
         let skip = usize::try_from(read.after.plus(1).0.checked_sub(first.0)?).ok()?;
         let behind = state.kept.len().checked_sub(skip).filter(|behind| *behind > 0)?;
-        let entries = Vec::with_capacity(behind.min(read.limit as usize));
+        let most = PAGE.min(read.limit as usize);
+        let entries = Vec::with_capacity(behind.min(most));
         let mut page = Page { entries, scanned_to: read.after.0, more: true };
         let mut bytes = 0;
         for (record, more) in state.kept.range(skip..) {
             let full = bytes >= read.max_bytes && !page.entries.is_empty();
-            if full || page.entries.len() == read.limit as usize {
+            if full || page.entries.len() == most {
                 break;
             }
             page.scanned_to = record.offset.0;
@@ -146,6 +206,12 @@ impl Line {
             }
         }
         Some(page)
+    }
+
+    /// Where the session ends, if that is certain and behind `after`.
+    pub(super) fn grown(&self, after: Offset) -> Option<Offset> {
+        let state = self.state();
+        state.head.filter(|head| state.is_certain && *head > after)
     }
 
     /// What one does who knows the records up to `after`.
@@ -220,8 +286,8 @@ impl Turn<'_> {
         // What was published meanwhile is newer than the look.
         let newer = known.filter(|known| state.published != self.published && *known > head);
         let head = newer.unwrap_or(head);
-        if state.end().is_some_and(|end| end != head.plus(1)) {
-            // Another process has written behind what is kept.
+        if state.end().is_some_and(|end| end > head.plus(1)) {
+            // Another process has pruned it.
             self.line.total.fetch_sub(state.empty(), Ordering::Relaxed);
         }
         state.head = Some(head);

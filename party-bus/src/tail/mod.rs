@@ -10,7 +10,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use crate::{Page, Read, Result};
+use crate::{Classes, Page, Read, Result, copy::size};
 use line::{Line, Next};
 use party_core::{Offset, Record, SessionId};
 use std::{
@@ -27,8 +27,20 @@ const MOST_BYTES: usize = 64 << 20;
 /// A line that nobody has waited on for so long is dropped. One who follows comes back sooner.
 const IDLE: Duration = Duration::from_secs(2);
 
+/// Of so many sessions at most another process's records are read before they are asked for.
+#[cfg(feature = "sqlite")]
+const FEW: usize = 8;
+
 /// A record that was committed, and how many bytes its body and items make.
 pub(crate) type Fresh = (Arc<Record>, u64);
+
+fn sized(records: Vec<Arc<Record>>) -> Vec<Fresh> {
+    let sized = |record: Arc<Record>| {
+        let bytes = size(&record) as u64;
+        (record, bytes)
+    };
+    records.into_iter().map(sized).collect()
+}
 
 /// The lines of one store in this process.
 #[derive(Debug)]
@@ -71,7 +83,21 @@ impl Tail {
         self.sweep();
     }
 
+    /// Reads for all who follow what another process has committed, where that is little; whether nothing
+    /// is left to doubt.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn read_ahead(&self, mut read: impl FnMut(Read) -> Option<Page<Arc<Record>>>) -> bool {
+        let lines: Vec<_> = self.read_lines().iter().map(|(id, line)| (*id, Arc::clone(line))).collect();
+        lines.len() <= FEW
+            && lines.into_iter().all(|(session, line)| {
+                let Some((after, doubts)) = line.known() else { return false };
+                let page = read(Read::new(session, after)).filter(|page| !page.more);
+                page.is_some_and(|page| line.catch_up(doubts, Offset(page.scanned_to), sized(page.entries)))
+            })
+    }
+
     /// Says that another process may have committed something, so that no head is certain.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn doubt(&self) {
         self.read_lines().values().for_each(|line| line.doubt());
     }
@@ -88,11 +114,42 @@ impl Tail {
         self.read_lines().values().for_each(|line| line.ring());
     }
 
-    /// The records that `read` asks for, where the first of them is here. It never says that there is
-    /// no more: only the store knows.
-    pub(crate) fn read(&self, read: &Read) -> Option<Page<Arc<Record>>> {
-        let line = self.read_lines().get(&read.session).cloned()?;
-        if self.closed.load(Ordering::SeqCst) { None } else { line.read(read) }
+    /// The records that `read` asks for: from memory where the first of them is there, else from `store`,
+    /// which is asked once for all who follow closely. What comes from memory never says that there is no
+    /// more: only the store knows. Cancel-safe.
+    pub(crate) async fn read<F: Future<Output = Result<Page<Arc<Record>>>>>(
+        &self,
+        read: &Read,
+        store: impl Fn(Read) -> F,
+    ) -> Result<Page<Arc<Record>>> {
+        let line = self.read_lines().get(&read.session).cloned();
+        let Some(line) = line.filter(|_| !self.closed.load(Ordering::SeqCst)) else {
+            return store(read.clone()).await;
+        };
+        if let Some(page) = line.read(read) {
+            return Ok(page);
+        }
+        if !line.is_close(read.after) {
+            return store(read.clone()).await;
+        }
+        let _filling = line.filling.lock().await;
+        if let Some(page) = line.read(read) {
+            return Ok(page);
+        }
+        let doubts = line.doubts();
+        let all = Read { limit: 1_000, classes: Classes::ALL, ..read.clone() };
+        let page = store(all).await?;
+        line.fill(doubts, sized(page.entries));
+        match line.read(read) {
+            Some(page) => Ok(page),
+            // It was erased or pruned meanwhile, or is too large to be kept.
+            None => store(read.clone()).await,
+        }
+    }
+
+    /// Where `session` ends, if it is known here that this is behind `after`.
+    pub(crate) fn grown(&self, session: SessionId, after: Offset) -> Option<Offset> {
+        self.read_lines().get(&session)?.grown(after)
     }
 
     /// Waits until `session` does not end at `after`, and says where it ends. `look` asks the store.
@@ -103,6 +160,9 @@ impl Tail {
         after: Offset,
         look: impl Fn() -> F,
     ) -> Result<Offset> {
+        if let Some(head) = self.grown(session, after) {
+            return Ok(head);
+        }
         let waiting = Waiting { tail: self, line: self.join(session) };
         let line = &waiting.line;
         let mut bell = line.listen();

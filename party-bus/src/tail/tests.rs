@@ -26,6 +26,11 @@ fn waited(after: u64) -> Tail {
     tail
 }
 
+/// What `read` gets from memory, where it does not go to the store.
+fn kept(tail: &Tail, read: &Read) -> Option<Page<Arc<Record>>> {
+    tail.read(read, |_| std::future::pending()).now_or_never().map(|page| page.expect("a page"))
+}
+
 fn never() -> std::future::Ready<Result<Offset>> {
     panic!("the store was asked")
 }
@@ -34,7 +39,7 @@ fn never() -> std::future::Ready<Result<Offset>> {
 fn what_nobody_follows_is_not_kept() {
     let tail = Tail::new();
     tail.publish(session(), Offset(2), fresh(1, 2));
-    assert!(!tail.is_followed(session()) && tail.read(&Read::new(session(), Offset::START)).is_none());
+    assert!(!tail.is_followed(session()) && kept(&tail, &Read::new(session(), Offset::START)).is_none());
 }
 
 #[test]
@@ -42,7 +47,7 @@ fn records_come_from_memory_and_never_claim_to_be_the_last() {
     let tail = waited(3);
     tail.publish(session(), Offset(9), fresh(4, 9));
     assert_eq!(tail.changed(session(), Offset(3), never).now_or_never().unwrap().unwrap(), Offset(9));
-    let read = |read: Read| tail.read(&read).map(|page| (offsets(&page), page.scanned_to, page.more));
+    let read = |read: Read| kept(&tail, &read).map(|page| (offsets(&page), page.scanned_to, page.more));
     let all = |after| Read::new(session(), Offset(after));
     assert_eq!(read(all(3)), Some((vec![4, 5, 6, 7, 8, 9], 9, true)));
     assert_eq!(read(all(7)), Some((vec![8, 9], 9, true)));
@@ -61,11 +66,11 @@ fn a_gap_or_a_late_word_leaves_no_hole() {
     tail.publish(session(), Offset(5), fresh(4, 5));
     tail.publish(session(), Offset(8), fresh(7, 8));
     tail.publish(session(), Offset(6), fresh(6, 6));
-    assert!(tail.read(&Read::new(session(), Offset(4))).is_none());
-    assert_eq!(offsets(&tail.read(&Read::new(session(), Offset(6))).unwrap()), [7, 8]);
+    assert!(kept(&tail, &Read::new(session(), Offset(4))).is_none());
+    assert_eq!(offsets(&kept(&tail, &Read::new(session(), Offset(6))).unwrap()), [7, 8]);
     // What came without its records, such as an item that may be erased, is in the store.
     tail.publish(session(), Offset(9), Vec::new());
-    assert!(tail.read(&Read::new(session(), Offset(6))).is_none());
+    assert!(kept(&tail, &Read::new(session(), Offset(6))).is_none());
     assert_eq!(tail.changed(session(), Offset(8), never).now_or_never().unwrap().unwrap(), Offset(9));
 }
 
@@ -125,6 +130,54 @@ async fn a_look_that_a_doubt_overtakes_is_taken_again() {
     assert_eq!(tail.changed(session(), Offset(3), look).await.unwrap(), Offset(4));
 }
 
+#[tokio::test]
+async fn what_another_process_wrote_is_read_once_for_all() {
+    let (tail, reads) = (waited(3), Cell::new(0));
+    tail.doubt();
+    assert_eq!(tail.changed(session(), Offset(3), || ready(Ok(Offset(6)))).await.unwrap(), Offset(6));
+    let store = |read: Read| {
+        reads.set(reads.get() + 1);
+        let entries = fresh(4, 6).into_iter().map(|(record, _)| record).collect();
+        assert_eq!((read.after, read.classes), (Offset(3), Classes::ALL));
+        async move {
+            tokio::task::yield_now().await;
+            Ok(Page { entries, scanned_to: 6, more: false })
+        }
+    };
+    let some = Read::new(session(), Offset(3)).classes(Classes::FOLDED);
+    let pages = join_all((0..100).map(|_| tail.read(&some, store))).await;
+    assert!(pages.into_iter().all(|page| offsets(&page.unwrap()) == [4, 5]));
+    assert_eq!(reads.get(), 1);
+}
+
+#[tokio::test]
+async fn what_was_read_before_an_erasure_is_not_kept() {
+    let tail = waited(3);
+    tail.publish(session(), Offset(6), Vec::new());
+    let reads = Cell::new(0);
+    let store = async |_| {
+        reads.set(reads.get() + 1);
+        let entries = fresh(4, 6).into_iter().map(|(record, _)| record).collect();
+        if reads.get() == 1 {
+            tail.forget();
+        }
+        Ok(Page { entries, scanned_to: 6, more: false })
+    };
+    tail.read(&Read::new(session(), Offset(3)), store).await.unwrap();
+    assert_eq!(reads.get(), 2);
+    assert!(kept(&tail, &Read::new(session(), Offset(3))).is_none());
+}
+
+#[test]
+fn a_look_that_sees_a_commit_before_it_is_published_keeps_it_from_nobody() {
+    let tail = waited(3);
+    tail.doubt();
+    let looked = tail.changed(session(), Offset(3), || ready(Ok(Offset(5)))).now_or_never();
+    assert_eq!(looked.unwrap().unwrap(), Offset(5));
+    tail.publish(session(), Offset(5), fresh(4, 5));
+    assert_eq!(offsets(&kept(&tail, &Read::new(session(), Offset(3))).unwrap()), [4, 5]);
+}
+
 #[test]
 fn a_reader_ahead_of_the_head_asks_the_store() {
     let tail = waited(3);
@@ -139,7 +192,7 @@ fn what_may_have_been_erased_is_forgotten() {
     let tail = waited(3);
     tail.publish(session(), Offset(5), fresh(4, 5));
     tail.forget();
-    assert!(tail.read(&Read::new(session(), Offset(3))).is_none());
+    assert!(kept(&tail, &Read::new(session(), Offset(3))).is_none());
     assert_eq!(tail.bytes.load(Ordering::Relaxed), 0);
     let pruned = tail.changed(session(), Offset(5), || ready(Ok(Offset::START))).now_or_never();
     assert_eq!(pruned.unwrap().unwrap(), Offset::START);
@@ -149,11 +202,11 @@ fn what_may_have_been_erased_is_forgotten() {
 fn memory_is_bounded_by_records_by_bytes_and_in_all() {
     let tail = waited(0);
     tail.publish(session(), Offset(10_000), fresh(1, 10_000));
-    let kept = |after| tail.read(&Read::new(session(), Offset(after))).is_some();
-    assert!(!kept(10_000 - 4_097) && kept(10_000 - 4_096));
+    let is_kept = |after| kept(&tail, &Read::new(session(), Offset(after))).is_some();
+    assert!(!is_kept(10_000 - 4_097) && is_kept(10_000 - 4_096));
     let large = fresh(10_001, 10_010).into_iter().map(|(record, _)| (record, 1 << 20));
     tail.publish(session(), Offset(10_010), large.collect());
-    assert!(!kept(10_006) && kept(10_007));
+    assert!(!is_kept(10_006) && is_kept(10_007));
     assert!(tail.bytes.load(Ordering::Relaxed) <= 4 << 20);
     for number in 0..100_u64 {
         let other = SessionId::derive(&[&number.to_be_bytes()]);
