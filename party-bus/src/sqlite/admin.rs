@@ -28,7 +28,7 @@ impl SqliteBus {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let path = Arc::clone(&self.path);
-        self.write(|reply| {
+        let done = self.write(|reply| {
             let care = move |conn: Result<&Connection, Failure>| {
                 let done = conn.and_then(|conn| alone(conn, work));
                 let is_sound = !done.as_ref().is_err_and(Failure::is_fatal);
@@ -36,8 +36,13 @@ impl SqliteBus {
                 is_sound
             };
             Job::Care(Box::new(care), changes)
-        })
-        .await
+        });
+        let done = done.await;
+        if changes {
+            // The writer does it, too, but the answer may come sooner.
+            self.bell.tail.forget();
+        }
+        done
     }
 
     async fn prune_trace(&self, session: SessionId, up_to: Offset) -> Result<Pruned> {
