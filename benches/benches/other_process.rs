@@ -200,7 +200,7 @@ impl Writer {
 fn write_when_told(folder: &Path) -> ExitCode {
     let runtime = Runtime::new().expect("a runtime starts");
     let bus = Arc::new(runtime.block_on(SqliteBus::open(store(folder))).expect("a store opens"));
-    let mut driven = runtime.block_on(Driven::open(&bus, 0)).expect("a session opens");
+    let mut driven = runtime.block_on(Driven::open(&*bus, 0)).expect("a session opens");
     let open = |path| OpenOptions::new().create(true).truncate(false).write(true).open(path).expect("a file");
     let (disk, bell, conn) = (open(folder.join("raw")), open(raw_bell(folder)), raw_store(folder));
     answer("ready");
