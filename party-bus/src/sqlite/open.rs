@@ -75,7 +75,7 @@ fn inspect(path: &Path, missing: Missing) -> Result<()> {
                 Err(error) if kind(&error) != ErrorKind::NotAStore => {
                     Err(Failure::Sql(error).into_error("read", path))
                 }
-                _ if was_never_written(path) => Ok(()),
+                _ if missing == Missing::Create && was_never_written(path) => Ok(()),
                 _ => Err(not_a_store(path, "is not a Party store")),
             }
         }
