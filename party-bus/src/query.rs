@@ -146,8 +146,9 @@ pub enum Watch {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "backends build it")]
 pub struct Changed {
-    /// Each with its last offset; at most 1,000. More than did grow is allowed, fewer is not: what is left
-    /// out here comes with the next call.
+    /// Each with its last offset; at most 1,000, unless the mark cannot move and the next call could not go
+    /// on behind them. More than did grow is allowed, fewer is not: what is left out here comes with the
+    /// next call.
     pub sessions: Vec<(SessionId, Offset)>,
     /// What to give [`Watch::Any`] next; of no meaning to [`Watch::Session`].
     pub mark: u64,

@@ -5,6 +5,7 @@ use super::{
     columns::Compacted,
     failure::Failure,
     fetch::{Known, Numbers, Session, Stored, fetch},
+    held::Outcome,
     link::Link,
     rows::Rows,
     write::Write,
@@ -16,12 +17,13 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
-/// Writes the batches; each gets its own answer, in order.
+/// Writes the batches, but those of sessions that somebody else has locked; each gets its own answer, in
+/// order.
 pub(super) async fn run(
     link: &mut Link,
     writes: &mut [Write],
     numbers: &mut Numbers,
-) -> Result<Vec<Result<Receipt>>, Failure> {
+) -> Result<Vec<Outcome<Result<Receipt>>>, Failure> {
     let is_synced = writes.iter().any(|write| write.batch.durability == Durability::Synced);
     // The lock of a session that is there makes the commit of a repeated batch a synced one, too.
     let begin = match is_synced {
@@ -33,9 +35,13 @@ pub(super) async fn run(
         Group { known, numbers, rows: Rows::default(), opened: BTreeSet::new(), changed: BTreeSet::new() };
     let mut receipts = Vec::with_capacity(writes.len());
     for write in &*writes {
+        if group.known.held.contains(&write.batch.session) {
+            receipts.push(Outcome::Held);
+            continue;
+        }
         receipts.push(match group.append(write) {
-            Ok(receipt) => Ok(receipt),
-            Err(Failure::Refused(error)) => Err(error),
+            Ok(receipt) => Outcome::Done(Ok(receipt)),
+            Err(Failure::Refused(error)) => Outcome::Done(Err(error)),
             Err(failure) => return Err(failure),
         });
     }
@@ -48,7 +54,11 @@ pub(super) async fn run(
     drop(rows);
     if let Err(Failure::Broken(_)) = &outcome {
         for (write, receipt) in writes.iter_mut().zip(&receipts) {
-            write.tried = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied().or(write.tried);
+            if let Outcome::Done(Ok(receipt)) = receipt
+                && !receipt.repeated
+            {
+                write.tried = Some(*receipt);
+            }
         }
     }
     outcome.map(|()| receipts)

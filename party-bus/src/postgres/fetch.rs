@@ -13,12 +13,17 @@ use party_core::{
     BatchId, Compaction, ItemId, Offset, Origin, Outline, Outlined, Place, SessionId, Span, ThreadId,
     ThreadKind, ThreadState,
 };
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 use tokio_postgres::Row;
 
-/// Locks the sessions in the same order as every writer does.
+/// Locks the sessions that nobody else has locked.
 const LOCK: &str = "SELECT uid, id, head, lease_owner IS NOT NULL, lease_token, partial FROM session
-    WHERE uid = ANY($1) ORDER BY uid FOR UPDATE";
+    WHERE uid = ANY($1) ORDER BY uid FOR UPDATE SKIP LOCKED";
+/// Those that are there, whoever has them locked. Behind the locks, so that none seems to be missing.
+pub(super) const THERE: &str = "SELECT uid FROM session WHERE uid = ANY($1)";
 const BATCHES: &str = "SELECT w.session, w.batch, b.hash, b.first, b.last
     FROM unnest($1::bytea[], $2::bytea[]) w (session, batch)
     JOIN session s ON s.uid = w.session JOIN batch b ON b.session = s.id AND b.uid = w.batch";
@@ -44,7 +49,7 @@ const COMPACTIONS: &str = "SELECT c.thread, c.first, c.last, i.uid, c.made, c.co
 /// A block of numbers for new rows.
 const NUMBERS: &str = "SELECT nextval('number') FROM generate_series(1, $1::integer)";
 
-pub(super) const STATEMENTS: [&str; 4] = [LOCK, BATCHES, ITEMS, THREADS];
+pub(super) const STATEMENTS: [&str; 5] = [LOCK, THERE, BATCHES, ITEMS, THREADS];
 
 /// How many numbers a block has; the sequence's increment.
 pub(super) const BLOCK: i64 = 10_000;
@@ -52,6 +57,8 @@ pub(super) const BLOCK: i64 = 10_000;
 #[derive(Debug, Default)]
 pub(super) struct Known<'w> {
     pub(super) sessions: HashMap<SessionId, Session>,
+    /// Sessions that somebody else has locked.
+    pub(super) held: BTreeSet<SessionId>,
     pub(super) batches: HashMap<(SessionId, BatchId), ([u8; 16], Offset, Offset)>,
     pub(super) items: HashMap<ItemId, Stored<'w>>,
 }
@@ -131,9 +138,10 @@ pub(super) async fn fetch<'w>(
     let threads: (Vec<_>, Vec<_>) = named.threads.keys().map(of).unzip();
     let deep: Vec<bool> = named.threads.values().copied().collect();
     link.in_transaction = true;
-    let (begun, sessions, batches, items, threads) = join!(
+    let (begun, sessions, there, batches, items, threads) = join!(
         link.batch(begin),
         async { link.query(LOCK, &[&sessions]).await },
+        async { link.query(THERE, &[&sessions]).await },
         async { link.query(BATCHES, &[&batches.0, &batches.1]).await },
         async {
             match items.0.is_empty() {
@@ -152,6 +160,12 @@ pub(super) async fn fetch<'w>(
     let mut known = Known::default();
     for row in sessions? {
         known.take_session(&row)?;
+    }
+    for row in there? {
+        let session = SessionId::from_bytes(id(&row, 0)?);
+        if !known.sessions.contains_key(&session) {
+            known.held.insert(session);
+        }
     }
     for row in batches? {
         let ids = (SessionId::from_bytes(id(&row, 0)?), BatchId::from_bytes(id(&row, 1)?));

@@ -1,7 +1,13 @@
 //! A group of leases in one transaction. The rules are those of every store, the clock is the server's.
 
-use super::{failure::Failure, fetch::tenure, link::Link, row::int};
-use crate::{Lease, LeaseOp, Tenure, encoded::json};
+use super::{
+    failure::Failure,
+    fetch::{THERE, tenure},
+    held::Outcome,
+    link::Link,
+    row::int,
+};
+use crate::{Lease, LeaseOp, Result, Tenure, encoded::json};
 use futures::join;
 use party_core::SessionId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +16,7 @@ use tokio::task::spawn_blocking;
 const MAKE: &str = "INSERT INTO session (uid) SELECT uid FROM unnest($1::bytea[]) u (uid)
     WHERE NOT EXISTS (SELECT FROM session WHERE session.uid = u.uid) ORDER BY uid ON CONFLICT DO NOTHING";
 const LOCK: &str = "SELECT uid, lease_owner, lease_token, lease_until FROM session
-    WHERE uid = ANY($1) ORDER BY uid FOR UPDATE";
+    WHERE uid = ANY($1) ORDER BY uid FOR UPDATE SKIP LOCKED";
 pub(super) const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
 const PUT: &str = "UPDATE session SET lease_owner = u.owner, lease_token = u.token, lease_until = u.until
     FROM unnest($1::bytea[], $2::text[], $3::bigint[], $4::bigint[]) u (uid, owner, token, until)
@@ -36,9 +42,13 @@ impl Turn {
     }
 }
 
-/// Carries out the ops; each gets its own answer, in order.
-pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Option<Lease>>, Failure> {
-    link.prepare(&[MAKE, LOCK, NOW, PUT]).await?;
+/// Carries out the ops, but those of sessions that somebody else has locked; each gets its own answer, in
+/// order.
+pub(super) async fn run(
+    link: &mut Link,
+    turns: &mut [Turn],
+) -> Result<Vec<Outcome<Result<Option<Lease>>>>, Failure> {
+    link.prepare(&[MAKE, LOCK, THERE, NOW, PUT]).await?;
     let is_acquire = |turn: &&Turn| matches!(turn.op, LeaseOp::Acquire { .. });
     // A token that was given out and forgotten would be given out again.
     let begin = match turns.iter().any(|turn| is_acquire(&turn)) {
@@ -56,14 +66,26 @@ pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Optio
             false => link.execute(MAKE, &[&acquired]).await,
         }
     };
-    let (begun, made, locked, now) =
-        join!(link.batch(begin), make, async { link.query(LOCK, &[&sessions]).await }, link.query(NOW, &[]));
+    let (begun, made, locked, there, now) = join!(
+        link.batch(begin),
+        make,
+        async { link.query(LOCK, &[&sessions]).await },
+        async { link.query(THERE, &[&sessions]).await },
+        link.query(NOW, &[])
+    );
     begun?;
     made?;
     let mut tenures = BTreeMap::new();
     for row in locked? {
         let session = SessionId::from_bytes(super::row::uid("uid", row.try_get(0)?)?);
         tenures.insert(session, tenure(&row, 1)?);
+    }
+    let mut held = BTreeSet::new();
+    for row in there? {
+        let session = SessionId::from_bytes(super::row::uid("uid", row.try_get(0)?)?);
+        if !tenures.contains_key(&session) {
+            held.insert(session);
+        }
     }
     let now: i64 = now?.first().ok_or_else(|| Failure::broken("the server gave no time"))?.try_get(0)?;
     let before = turns.to_vec();
@@ -77,13 +99,26 @@ pub(super) async fn run(link: &mut Link, turns: &mut [Turn]) -> Result<Vec<Optio
     if leases.iter().all(Option::is_none) {
         // A session's row may have been made.
         link.commit().await?;
-        return Ok(leases);
+        return Ok(outcomes(turns, leases, &held));
     }
     let outcome = put(link, tenures).await;
     if let Err(Failure::Broken(_)) = &outcome {
-        turns.iter_mut().zip(&leases).for_each(|(turn, lease)| turn.tried = lease.clone());
+        let done = turns.iter_mut().zip(&leases).filter(|(turn, _)| !held.contains(&turn.op.session()));
+        done.for_each(|(turn, lease)| turn.tried = lease.clone());
     }
-    outcome.map(|()| leases)
+    outcome.map(|()| outcomes(turns, leases, &held))
+}
+
+fn outcomes(
+    turns: &[Turn],
+    leases: Vec<Option<Lease>>,
+    held: &BTreeSet<SessionId>,
+) -> Vec<Outcome<Result<Option<Lease>>>> {
+    let outcome = |(turn, lease): (&Turn, _)| match held.contains(&turn.op.session()) {
+        true => Outcome::Held,
+        false => Outcome::Done(Ok(lease)),
+    };
+    turns.iter().zip(leases).map(outcome).collect()
 }
 
 async fn put(link: &mut Link, tenures: BTreeMap<SessionId, Tenure>) -> Result<(), Failure> {

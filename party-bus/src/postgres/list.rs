@@ -12,21 +12,42 @@ use party_core::{Offset, Origin, SessionId, ThreadId, Timestamp};
 use tokio::task::spawn_blocking;
 use tokio_postgres::Row;
 
-const THREADS: &str = "SELECT t.uid, t.kind, t.state, p.uid, t.after, t.head
-    FROM session s JOIN thread t ON t.session = s.id LEFT JOIN thread p ON p.id = t.parent
-    WHERE s.uid = $1 AND ($2::bytea IS NULL OR t.uid = $2) AND ($3::bytea IS NULL OR p.uid = $3)
-        AND ($4::text IS NULL OR t.kind = $4)
-    ORDER BY t.made LIMIT $5 OFFSET $6";
+// Each shape has a statement of its own: a plan that serves all of them at once would use no index.
+macro_rules! select_threads {
+    ($parent:literal, $of:literal) => {
+        concat!(
+            "SELECT t.uid, t.kind, t.state, p.uid, t.after, t.head FROM thread t ",
+            $parent,
+            " thread p ON p.id = t.parent WHERE t.session = (SELECT id FROM session WHERE uid = $1) AND ",
+            $of,
+            " AND ($4::text IS NULL OR t.kind = $4) ORDER BY t.made LIMIT $5 OFFSET $6"
+        )
+    };
+}
+
+const THREADS: &str = select_threads!("LEFT JOIN", "$2::bytea IS NULL AND $3::bytea IS NULL");
+const THREAD: &str = select_threads!("LEFT JOIN", "t.uid = $2 AND ($3::bytea IS NULL OR p.uid = $3)");
+/// A thread's children are in its session.
+const CHILDREN: &str = select_threads!(
+    "JOIN",
+    "t.parent = (SELECT c.id FROM thread c JOIN session s ON s.id = c.session WHERE s.uid = $1 AND c.uid = $3)
+        AND $2::bytea IS NULL"
+);
 
 pub(super) async fn threads(mut link: Reader, query: &ThreadQuery) -> Result<Page<ThreadInfo>, Failure> {
     let thread = query.thread.as_ref().map(|thread| &thread.as_bytes()[..]);
     let parent = query.parent.as_ref().map(|thread| &thread.as_bytes()[..]);
     let named = query.kind.as_ref().map(ToString::to_string);
+    let sql = match (thread, parent) {
+        (Some(_), _) => THREAD,
+        (None, Some(_)) => CHILDREN,
+        (None, None) => THREADS,
+    };
     // One more than asked for tells whether there is more.
     let (limit, skip) = (i64::from(query.limit) + 1, int(query.skip));
     let session = &query.session.as_bytes()[..];
     let mut found = Vec::new();
-    for row in link.ask(THREADS, &[&session, &thread, &parent, &named, &limit, &skip]).await? {
+    for row in link.ask(sql, &[&session, &thread, &parent, &named, &limit, &skip]).await? {
         let origin = match row.try_get::<_, Option<&[u8]>>(3)? {
             Some(parent) => {
                 let after = uint("after", row.try_get::<_, Option<i64>>(4)?.unwrap_or_default())?;
@@ -51,21 +72,56 @@ fn paged<T>(mut found: Vec<T>, skip: u64, limit: u32) -> Page<T> {
     Page { scanned_to: skip.saturating_add(found.len() as u64), entries: found, more }
 }
 
-const SESSIONS: &str = r#"SELECT s.uid, s.head, s.opened_at, s.lease_owner, s.lease_token, s.lease_until, s.kind,
-        s.key, s.parent, s.wake, s.partial, n.engine, n."offset", n.state
-    FROM session s LEFT JOIN snapshot n ON n.session = s.id AND $1::bytea IS NOT NULL
-    WHERE s.opened_at IS NOT NULL AND ($1::bytea IS NULL OR s.uid = $1) AND ($2::text IS NULL OR s.kind = $2)
-        AND ($3::bytea IS NULL OR s.parent = $3)
-    ORDER BY s.opened_at DESC, s.uid DESC LIMIT $4 OFFSET $5"#;
+macro_rules! select_sessions {
+    ($snapshot:literal, $rest:literal, $of:literal, $order:literal) => {
+        concat!(
+            "SELECT s.uid, s.head, s.opened_at, s.lease_owner, s.lease_token, s.lease_until, s.kind,
+                s.key, s.parent, s.wake, s.partial, ",
+            $snapshot,
+            " FROM session s ",
+            $rest,
+            " WHERE s.opened_at IS NOT NULL AND ",
+            $of,
+            $order
+        )
+    };
+}
+macro_rules! by_age {
+    ($of:literal) => {
+        select_sessions!(
+            "NULL::text, NULL::bigint, NULL::bytea",
+            "",
+            $of,
+            " ORDER BY s.opened_at DESC, s.uid DESC LIMIT $4 OFFSET $5"
+        )
+    };
+}
 /// Those that want to be driven by `$4`, behind the last one that was looked at.
-const DUE: &str = r#"SELECT s.uid, s.head, s.opened_at, s.lease_owner, s.lease_token, s.lease_until, s.kind,
-        s.key, s.parent, s.wake, s.partial, NULL::text, NULL::bigint, NULL::bytea
-    FROM session s
-    WHERE s.opened_at IS NOT NULL AND s.wake IS NOT NULL AND NOT s.partial AND s.wake <= $4
-        AND ($1::bytea IS NULL OR s.uid = $1) AND ($2::text IS NULL OR s.kind = $2)
-        AND ($3::bytea IS NULL OR s.parent = $3)
-        AND ($5::bigint IS NULL OR (s.wake, s.opened_at, s.uid) > ($5, $6, $7))
-    ORDER BY s.wake, s.opened_at, s.uid LIMIT 500"#;
+macro_rules! due {
+    ($of:literal) => {
+        select_sessions!(
+            "NULL::text, NULL::bigint, NULL::bytea",
+            "",
+            $of,
+            " AND s.wake IS NOT NULL AND NOT s.partial AND s.wake <= $4
+                AND (s.wake, s.opened_at, s.uid) > ($5, $6, $7)
+                AND ($2::text IS NULL OR s.kind = $2) AND ($3::bytea IS NULL OR s.parent = $3)
+            ORDER BY s.wake, s.opened_at, s.uid LIMIT 500"
+        )
+    };
+}
+
+const SESSIONS: &str = by_age!("$1::bytea IS NULL AND $2::text IS NULL AND $3::bytea IS NULL");
+const SESSION: &str = select_sessions!(
+    r#"n.engine, n."offset", n.state"#,
+    "LEFT JOIN snapshot n ON n.session = s.id",
+    "s.uid = $1 AND ($2::text IS NULL OR s.kind = $2) AND ($3::bytea IS NULL OR s.parent = $3)",
+    " LIMIT $4 OFFSET $5"
+);
+const OF_KIND: &str = by_age!("$1::bytea IS NULL AND s.kind = $2 AND $3::bytea IS NULL");
+const BELOW: &str = by_age!("$1::bytea IS NULL AND s.parent = $3 AND ($2::text IS NULL OR s.kind = $2)");
+const DUE: &str = due!("$1::bytea IS NULL");
+const DUE_ONE: &str = due!("s.uid = $1");
 
 pub(super) async fn sessions(mut link: Reader, query: &SessionQuery) -> Result<Page<SessionInfo>, Failure> {
     let now: i64 = match link.ask(NOW, &[]).await?.first() {
@@ -78,7 +134,13 @@ pub(super) async fn sessions(mut link: Reader, query: &SessionQuery) -> Result<P
     let only = query.session.as_ref().map(|session| &session.as_bytes()[..]);
     let parent = query.parent.as_ref().map(|session| &session.as_bytes()[..]);
     let (limit, skip) = (i64::from(query.limit) + 1, int(query.skip));
-    let rows = link.ask(SESSIONS, &[&only, &query.kind, &parent, &limit, &skip]).await?;
+    let sql = match (only, &query.kind, parent) {
+        (Some(_), ..) => SESSION,
+        (None, _, Some(_)) => BELOW,
+        (None, Some(_), None) => OF_KIND,
+        (None, None, None) => SESSIONS,
+    };
+    let rows = link.ask(sql, &[&only, &query.kind, &parent, &limit, &skip]).await?;
     Ok(paged(infos(&rows, now).await?, query.skip, query.limit))
 }
 
@@ -88,11 +150,12 @@ async fn due(mut link: Reader, query: &SessionQuery, now: i64) -> Result<Page<Se
     let parent = query.parent.as_ref().map(|session| &session.as_bytes()[..]);
     let wanted = usize::try_from(query.skip).unwrap_or(usize::MAX).saturating_add(query.limit as usize);
     let mut free: Vec<SessionInfo> = Vec::new();
-    let (mut wake, mut opened_at, mut last): (Option<i64>, Option<i64>, Option<Vec<u8>>) = (None, None, None);
+    let sql = if only.is_some() { DUE_ONE } else { DUE };
+    let (mut wake, mut opened_at, mut last) = (i64::MIN, i64::MIN, Vec::<u8>::new());
     while free.len() <= wanted {
-        let rows = link.ask(DUE, &[&only, &query.kind, &parent, &now, &wake, &opened_at, &last]).await?;
+        let rows = link.ask(sql, &[&only, &query.kind, &parent, &now, &wake, &opened_at, &last]).await?;
         let Some(row) = rows.last() else { break };
-        (wake, opened_at, last) = (row.try_get(9)?, row.try_get(2)?, Some(row.try_get(0)?));
+        (wake, opened_at, last) = (row.try_get(9)?, row.try_get(2)?, row.try_get(0)?);
         free.extend(infos(&rows, now).await?.into_iter().filter(|info| info.driver.is_none()));
         if rows.len() < 500 {
             break;

@@ -7,6 +7,7 @@ mod care;
 mod columns;
 mod failure;
 mod fetch;
+mod held;
 mod lease;
 mod link;
 mod list;
@@ -53,6 +54,7 @@ use writer::{Job, Pending, Tries, Writer};
 /// How long an answer that may be an old one is held back, so that nobody asks in a tight loop while a long
 /// transaction of somebody else keeps the mark where it is.
 const AGAIN: Duration = Duration::from_millis(20);
+const LONGEST_AGAIN: Duration = Duration::from_secs(1);
 
 /// A durable [`Bus`] in one schema of a PostgreSQL database, which processes of several machines may open at
 /// once. It needs PostgreSQL 15 or newer and UTF-8, no extensions, and no rights but on its own schema: where
@@ -79,7 +81,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 /// # Waiting
 /// What this process writes wakes its readers at once, and those of others by `NOTIFY`; where that is lost,
 /// a look at each session waited for finds it within a second. [`Watch::Any`] may say the same again as long
-/// as an older transaction is open anywhere in the database, then with a pause of 20 ms between answers.
+/// as an older transaction is open anywhere in the database, then with a pause of 20 ms between answers,
+/// longer where they are long.
 ///
 /// # Care
 /// `backup` is the server's business: it is [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported). What
@@ -182,7 +185,9 @@ impl PostgresBus {
             let changed = self.readers.read(|link| read::changed(link, since)).await?;
             if !changed.sessions.is_empty() {
                 if changed.mark == since {
-                    sleep(AGAIN).await;
+                    // The longer the answer, the longer until it comes again.
+                    let pages = u32::try_from(changed.sessions.len() / 1_000).unwrap_or(u32::MAX);
+                    sleep(AGAIN.saturating_mul(pages.saturating_add(1)).min(LONGEST_AGAIN)).await;
                 }
                 return Ok(changed);
             }

@@ -21,15 +21,26 @@ const PRUNE_TRACE: &str = r#"UPDATE record SET kind = $3, body = '{}', bytes = b
 const HAND_ON: &str = r#"WITH handed AS (
         SELECT item.id, min(shared.session) AS session FROM item JOIN shared ON shared.item = item.id
         WHERE item.session = ANY($1) AND NOT shared.session = ANY($1) GROUP BY item.id
+    ), heir AS (
+        SELECT DISTINCT session FROM handed
+    ), brought AS (
+        SELECT handed.id, min(r."offset") AS "offset" FROM heir JOIN record r ON r.session = heir.session
+            CROSS JOIN unnest(r.items) n (id)
+            JOIN handed ON handed.id = n.id AND handed.session = r.session
+        GROUP BY handed.id
+    ), placed AS (
+        SELECT handed.id, min(e.place >> 20) AS "offset" FROM heir JOIN thread t ON t.session = heir.session
+            JOIN entry e ON e.thread = t.id JOIN handed ON handed.id = e.item AND handed.session = t.session
+        GROUP BY handed.id
     )
-    UPDATE item SET session = handed.session, "offset" = coalesce(
-        (SELECT min(r."offset") FROM record r WHERE r.session = handed.session AND r.items @> ARRAY[item.id]),
-        (SELECT min(e.place >> 20) FROM thread t JOIN entry e ON e.thread = t.id
-            WHERE t.session = handed.session AND e.item = item.id), 0)
-    FROM handed WHERE item.id = handed.id"#;
-const REMOVE: [&str; 9] = [
+    UPDATE item SET session = handed.session, "offset" = coalesce(brought."offset", placed."offset", 0)
+    FROM handed LEFT JOIN brought ON brought.id = handed.id LEFT JOIN placed ON placed.id = handed.id
+    WHERE item.id = handed.id RETURNING item.id"#;
+/// Who brought an item does not share it as well.
+const OWN: &str = "DELETE FROM shared USING item
+    WHERE shared.item = ANY($1) AND item.id = shared.item AND item.session = shared.session";
+const REMOVE: [&str; 8] = [
     "DELETE FROM shared WHERE session = ANY($1) OR item IN (SELECT id FROM item WHERE item.session = ANY($1))",
-    "DELETE FROM shared USING item WHERE item.id = shared.item AND item.session = shared.session",
     "DELETE FROM word USING item WHERE item.id = word.item AND item.session = ANY($1)",
     "DELETE FROM entry USING thread WHERE thread.id = entry.thread AND thread.session = ANY($1)",
     "DELETE FROM compaction USING thread WHERE thread.id = compaction.thread AND thread.session = ANY($1)",
@@ -77,12 +88,11 @@ pub(super) async fn prune(mut link: Link, prune: &Prune) -> Result<(Link, Pruned
         Prune::Sessions(sessions) => {
             search::lock(&link).await?;
             let rows: Vec<i64> = lock(&mut link, sessions).await?.into_values().collect();
-            link.execute(HAND_ON, &[&rows]).await?;
-            for (nth, sql) in REMOVE.into_iter().enumerate() {
-                match nth {
-                    1 => link.execute(sql, &[]).await?,
-                    _ => link.execute(sql, &[&rows]).await?,
-                };
+            let handed = link.query(HAND_ON, &[&rows]).await?;
+            let handed = handed.iter().map(|row| row.try_get(0)).collect::<Result<Vec<i64>, _>>()?;
+            link.execute(OWN, &[&handed]).await?;
+            for sql in REMOVE {
+                link.execute(sql, &[&rows]).await?;
             }
             let records = link.execute("DELETE FROM record WHERE session = ANY($1)", &[&rows]).await?;
             let items = link.execute("DELETE FROM item WHERE session = ANY($1)", &[&rows]).await?;

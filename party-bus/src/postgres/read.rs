@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use std::{collections::HashMap, sync::Arc};
 use tokio_postgres::Row;
 
-/// At most so many sessions in one answer about changes.
+/// At most so many sessions in one answer about changes, where the next goes on behind them.
 const MOST_CHANGED: i64 = 1_000;
 
 const HEAD: &str = "SELECT head FROM session WHERE uid = $1";
@@ -143,7 +143,17 @@ pub(super) async fn items(mut link: Reader, ids: &[ItemId]) -> Result<Vec<Arc<It
 }
 
 pub(super) async fn changed(mut link: Reader, since: u64) -> Result<Changed, Failure> {
-    let rows = link.ask(CHANGED, &[&since.to_string(), &MOST_CHANGED]).await?;
+    let changed = changed_up_to(&mut link, since, Some(MOST_CHANGED)).await?;
+    if changed.mark == since && changed.sessions.len() as i64 >= MOST_CHANGED {
+        // An old transaction keeps the mark where it is: the same page would come again for as long, and
+        // those behind it never.
+        return changed_up_to(&mut link, since, None).await;
+    }
+    Ok(changed)
+}
+
+async fn changed_up_to(link: &mut Reader, since: u64, limit: Option<i64>) -> Result<Changed, Failure> {
+    let rows = link.ask(CHANGED, &[&since.to_string(), &limit]).await?;
     let number = |row: &Row, column: usize| -> Result<u64, Failure> {
         let text: &str = row.try_get(column)?;
         text.parse().map_err(|_| Failure::corrupt(format!("a transaction is called {text:?}")))
@@ -158,7 +168,7 @@ pub(super) async fn changed(mut link: Reader, since: u64) -> Result<Changed, Fai
             last = Some(number(row, 3)?);
         }
     }
-    if changed.sessions.len() as i64 >= MOST_CHANGED {
+    if limit.is_some_and(|limit| changed.sessions.len() as i64 >= limit) {
         changed.mark = last.unwrap_or(since).min(changed.mark);
     }
     Ok(changed)

@@ -6,7 +6,7 @@ use super::{
     care::Care,
     failure::Failure,
     link::Link,
-    row::{int, parse, uid, uint},
+    row::{parse, uid, uint},
 };
 use crate::{
     Found, Page, Search,
@@ -16,19 +16,23 @@ use crate::{
 use party_core::{Item, ItemId, ItemKind, Offset, SessionId};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::time::timeout;
+use tokio_postgres::Row;
 
 /// How long nothing must have been written for the index to be brought up to date.
 const REST: Duration = Duration::from_millis(500);
 /// At most so many items at a time.
 const PIECE: i64 = 500;
-/// Longer words are found by so many letters of theirs.
+/// Longer words are indexed by so many letters of theirs; a message found is looked at whole.
 const LONGEST_WORD: usize = 64;
 /// At most so many bytes of words of one message are indexed; the server takes no more than a megabyte.
 const MOST_WORDS: usize = 400_000;
 
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('party words ' || uid, 0)) FROM store";
-const BEHIND: &str = r#"SELECT s.id, coalesce(i."offset", 0), s.head FROM session s
-    LEFT JOIN indexed i ON i.session = s.id WHERE s.head > coalesce(i."offset", 0) LIMIT 100"#;
+const BEHIND: &str = r#"SELECT s.id, s.head FROM session s
+    LEFT JOIN indexed i ON i.session = s.id WHERE s.head > coalesce(i."offset", 0)"#;
+/// Others may have indexed the session meanwhile, or removed it.
+const PART: &str = r#"SELECT coalesce(i."offset", 0), least(s.head, $2) FROM session s
+    LEFT JOIN indexed i ON i.session = s.id WHERE s.id = $1"#;
 const ITEMS: &str = r#"SELECT id, "offset", body, written FROM item
     WHERE session = $1 AND "offset" > $2 AND "offset" <= $3 ORDER BY "offset", id LIMIT $4 OFFSET $5"#;
 const PUT: &str = "INSERT INTO word (item, at, words)
@@ -36,32 +40,34 @@ const PUT: &str = "INSERT INTO word (item, at, words)
     FROM unnest($1::bigint[], $2::bigint[], $3::text[]) u (item, at, words) ON CONFLICT DO NOTHING";
 const DONE: &str = r#"INSERT INTO indexed (session, "offset") VALUES ($1, $2)
     ON CONFLICT (session) DO UPDATE SET "offset" = excluded."offset""#;
-const FIND: &str = r#"SELECT s.uid, i."offset", i.uid, i.body FROM word w
+const FIND: &str = r#"SELECT s.uid, i."offset", i.uid, i.body, w.at, w.item FROM word w
     JOIN item i ON i.id = w.item JOIN session s ON s.id = i.session
     WHERE w.words @@ $1::text::tsquery AND ($2::bytea IS NULL OR s.uid = $2)
-    ORDER BY w.at DESC, w.item DESC LIMIT $3 OFFSET $4"#;
+        AND (w.at, w.item) < ($3, $4)
+    ORDER BY w.at DESC, w.item DESC LIMIT $5"#;
 
 /// One at a time, and none while content is taken back. Inside of a transaction.
 pub(super) async fn lock(link: &Link) -> Result<(), Failure> {
     link.query(LOCK, &[]).await.map(drop)
 }
 
-/// Brings the index up to the heads that are there.
+/// Brings the index up to the heads that are there now, however much others write meanwhile.
 async fn catch_up(link: &mut Link) -> Result<(), Failure> {
-    loop {
+    for row in link.ask(BEHIND, &[]).await? {
+        let (session, head): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        // Whoever takes content back waits for one session at most.
         link.begin("BEGIN; SET LOCAL synchronous_commit = off").await?;
         lock(link).await?;
-        let behind = link.query(BEHIND, &[]).await?;
-        for row in &behind {
-            let (session, after, head): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            index(link, session, after, head).await?;
-            link.execute(DONE, &[&session, &head]).await?;
+        if let Some(part) = link.ask(PART, &[&session, &head]).await?.first() {
+            let (after, head): (i64, i64) = (part.try_get(0)?, part.try_get(1)?);
+            if after < head {
+                index(link, session, after, head).await?;
+                link.execute(DONE, &[&session, &head]).await?;
+            }
         }
         link.commit().await?;
-        if behind.is_empty() {
-            return Ok(());
-        }
     }
+    Ok(())
 }
 
 /// What a session brought behind `after` up to `head`.
@@ -118,22 +124,37 @@ pub(super) async fn find(mut link: Link, search: &Search) -> Result<(Link, Page<
     let quoted: Vec<String> = wanted.iter().map(|word| format!("'{}'", cut(word))).collect();
     let (query, session) =
         (quoted.join(" & "), search.session.as_ref().map(|session| &session.as_bytes()[..]));
-    let (limit, skip) = (i64::from(search.limit) + 1, int(search.skip));
-    let mut found = Vec::new();
-    for row in link.query(FIND, &[&query, &session, &limit, &skip]).await? {
-        let item = ItemId::from_bytes(uid("uid", row.try_get(2)?)?);
-        let message: Item = parse(row.try_get(3)?, || format!("item {item}"))?;
-        found.push(Found {
-            session: SessionId::from_bytes(uid("uid", row.try_get(0)?)?),
-            offset: Offset(uint("offset", row.try_get(1)?)?),
-            item,
-            excerpt: excerpt(&message, &wanted).unwrap_or_default(),
-        });
+    let mut page = Page { entries: Vec::new(), scanned_to: search.skip, more: false };
+    let (mut at, mut last, mut skip) = (i64::MAX, i64::MAX, search.skip);
+    loop {
+        let rows = link.query(FIND, &[&query, &session, &at, &last, &PIECE]).await?;
+        for row in &rows {
+            (at, last) = (row.try_get(4)?, row.try_get(5)?);
+            // Words that only begin alike are no hit.
+            let Some(hit) = hit(row, &wanted)? else { continue };
+            if skip > 0 {
+                skip -= 1;
+            } else if page.entries.len() < search.limit as usize {
+                page.entries.push(hit);
+                page.scanned_to += 1;
+            } else {
+                page.more = true;
+                return Ok((link, page));
+            }
+        }
+        if (rows.len() as i64) < PIECE {
+            return Ok((link, page));
+        }
     }
-    let more = found.len() > search.limit as usize;
-    found.truncate(search.limit as usize);
-    let scanned_to = search.skip.saturating_add(found.len() as u64);
-    Ok((link, Page { entries: found, scanned_to, more }))
+}
+
+/// A message that was found, where it holds all that is wanted.
+fn hit(row: &Row, wanted: &BTreeSet<String>) -> Result<Option<Found>, Failure> {
+    let item = ItemId::from_bytes(uid("uid", row.try_get(2)?)?);
+    let message: Item = parse(row.try_get(3)?, || format!("item {item}"))?;
+    let Some(excerpt) = excerpt(&message, wanted) else { return Ok(None) };
+    let session = SessionId::from_bytes(uid("uid", row.try_get(0)?)?);
+    Ok(Some(Found { session, offset: Offset(uint("offset", row.try_get(1)?)?), item, excerpt }))
 }
 
 /// Keeps the index up to date while the writers rest, until the board is closed.

@@ -6,6 +6,7 @@ use super::{
     board::Board,
     failure::Failure,
     fetch::Numbers,
+    held::{Held, Outcome, answer},
     lease::{self, Turn},
     link::{Address, Link, Use, answered},
     open::raise_epoch,
@@ -15,7 +16,7 @@ use crate::{Lease, Receipt, Result};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, sleep},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 
 /// Batches that may wait for the writer; more have to wait for a place.
@@ -35,9 +36,9 @@ pub(super) enum Job {
 }
 
 pub(super) struct Pending<W, A> {
-    work: W,
-    since: Instant,
-    reply: oneshot::Sender<Result<A>>,
+    pub(super) work: W,
+    pub(super) since: Instant,
+    pub(super) reply: oneshot::Sender<Result<A>>,
 }
 
 impl<W, A> Pending<W, A> {
@@ -51,11 +52,12 @@ pub(super) struct Writer {
     link: Option<Link>,
     numbers: Numbers,
     board: Arc<Board>,
+    held: Held,
 }
 
 impl Writer {
     pub(super) fn new(address: Arc<Address>, link: Link, board: Arc<Board>) -> Self {
-        Self { address, link: Some(link), numbers: Numbers::default(), board }
+        Self { address, link: Some(link), numbers: Numbers::default(), board, held: Held::new() }
     }
 
     pub(super) fn queue() -> (mpsc::Sender<Job>, mpsc::Receiver<Job>) {
@@ -63,30 +65,18 @@ impl Writer {
     }
 
     /// Works until a job says to close, or until nobody is left to send one.
-    pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
-        let mut closing = None;
-        while closing.is_none() {
-            let Some(job) = queue.recv().await else { break };
-            let mut group = Group::default();
-            closing = group.take(job);
-            // Those who were just answered may have more to write: they get their turn to say so before
-            // the group leaves, or it would leave half empty each time.
-            let mut taken = 0;
-            while closing.is_none() && !group.is_full() && taken < group.len() {
-                taken = group.len();
-                tokio::task::yield_now().await;
-                while closing.is_none() && !group.is_full() {
-                    let Ok(job) = queue.try_recv() else { break };
-                    closing = group.take(job);
-                }
-            }
+    pub(super) async fn run(mut self, queue: mpsc::Receiver<Job>) {
+        let mut incoming = Incoming { queue, closing: None, is_over: false };
+        while !incoming.is_over || !self.held.is_empty() {
+            let mut group = incoming.next(&self.held).await;
+            self.held.join(&mut group);
             self.lease(group.leases).await;
             self.append(group.appends).await;
         }
         if let Some(link) = self.link.take() {
             link.close().await;
         }
-        if let Some(reply) = closing {
+        if let Some(reply) = incoming.closing {
             let _ = reply.send(Ok(()));
         }
     }
@@ -96,32 +86,32 @@ impl Writer {
         if writes.is_empty() {
             return;
         }
-        let answers = match self.append_all(&mut writes, &replies).await {
-            Ok(answers) => answers,
+        let outcomes = match self.append_all(&mut writes, &replies).await {
+            Ok(outcomes) => outcomes,
             // One that the server cannot take must not keep the others from it.
             Err(error) if writes.len() > 1 && !error.is_retryable() => {
-                let mut answers = Vec::with_capacity(writes.len());
+                let mut outcomes = Vec::with_capacity(writes.len());
                 for (write, reply) in writes.chunks_mut(1).zip(replies.chunks(1)) {
                     let alone = self.append_all(write, reply).await;
-                    answers.extend(alone.unwrap_or_else(|error| vec![Err(error)]));
+                    outcomes.extend(alone.unwrap_or_else(|error| vec![Outcome::Done(Err(error))]));
                 }
-                answers
+                outcomes
             }
-            Err(error) => writes.iter().map(|_| Err(error.again())).collect(),
+            Err(error) => writes.iter().map(|_| Outcome::Done(Err(error.again()))).collect(),
         };
-        let heads = writes.iter().zip(&answers).filter_map(|(write, answer)| {
-            let receipt = answer.as_ref().ok().filter(|receipt| !receipt.repeated)?;
-            Some((write.batch.session, receipt.last))
+        let heads = writes.iter().zip(&outcomes).filter_map(|(write, outcome)| match outcome {
+            Outcome::Done(Ok(receipt)) if !receipt.repeated => Some((write.batch.session, receipt.last)),
+            Outcome::Done(_) | Outcome::Held => None,
         });
         self.board.grown(heads);
-        answer(replies, answers);
+        answer(&self.address, joined(writes, replies), outcomes, &mut self.held.appends);
     }
 
     async fn append_all(
         &mut self,
         writes: &mut [Write],
         replies: &[Reply<Receipt>],
-    ) -> Result<Vec<Result<Receipt>>> {
+    ) -> Result<Vec<Outcome<Result<Receipt>>>> {
         let mut tries = Tries::new(&self.address, replies);
         loop {
             let outcome = Box::pin(answered(async {
@@ -129,7 +119,7 @@ impl Writer {
                 append::run(link, writes, numbers).await
             }));
             match outcome.await {
-                Ok(answers) => return Ok(answers),
+                Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => match self.again(&mut tries, failure).await {
                     Some(error) => return Err(error),
                     None => continue,
@@ -144,20 +134,20 @@ impl Writer {
             return;
         }
         let mut tries = Tries::new(&self.address, &replies);
-        let answers = loop {
+        let outcomes = loop {
             let outcome = answered(async {
                 let (link, _) = self.connected().await?;
                 lease::run(link, &mut turns).await
             });
             match outcome.await {
-                Ok(answers) => break answers.into_iter().map(Ok).collect(),
+                Ok(outcomes) => break outcomes,
                 Err(failure) => match self.again(&mut tries, failure).await {
-                    Some(error) => break turns.iter().map(|_| Err(error.again())).collect(),
+                    Some(error) => break turns.iter().map(|_| Outcome::Done(Err(error.again()))).collect(),
                     None => continue,
                 },
             }
         };
-        answer(replies, answers);
+        answer(&self.address, joined(turns, replies), outcomes, &mut self.held.leases);
     }
 
     async fn connected(&mut self) -> Result<(&mut Link, &mut Numbers), Failure> {
@@ -198,11 +188,9 @@ fn split<W, A>(pending: Vec<Pending<W, A>>) -> (Vec<W>, Vec<Reply<A>>) {
     pending.into_iter().map(|pending| (pending.work, (pending.since, pending.reply))).unzip()
 }
 
-/// Hands out answers; a caller that has gone away misses its own.
-fn answer<A>(replies: Vec<Reply<A>>, answers: Vec<Result<A>>) {
-    for ((_, reply), answer) in replies.into_iter().zip(answers) {
-        let _ = reply.send(answer);
-    }
+fn joined<W, A>(works: Vec<W>, replies: Vec<Reply<A>>) -> Vec<Pending<W, A>> {
+    let both = works.into_iter().zip(replies);
+    both.map(|(work, (since, reply))| Pending { work, since, reply }).collect()
 }
 
 /// How long a group is tried: until those who wait longest for it have waited long enough.
@@ -236,28 +224,66 @@ impl Tries {
     }
 }
 
+/// What the writer is asked to do.
+struct Incoming {
+    queue: mpsc::Receiver<Job>,
+    closing: Option<oneshot::Sender<Result<()>>>,
+    /// Nothing more comes.
+    is_over: bool,
+}
+
+impl Incoming {
+    /// The next group; an empty one where what is held is to be tried first.
+    async fn next(&mut self, held: &Held) -> Group {
+        let mut group = Group::default();
+        if self.is_over || held.is_full() {
+            sleep_until(held.again).await;
+            return group;
+        }
+        let job = match held.is_empty() {
+            true => self.queue.recv().await,
+            false => match timeout_at(held.again, self.queue.recv()).await {
+                Ok(job) => job,
+                Err(_) => return group,
+            },
+        };
+        self.take(&mut group, job);
+        // Those who were just answered may have more to write: they get their turn to say so before
+        // the group leaves, or it would leave half empty each time.
+        let mut taken = 0;
+        while !self.is_over && !group.is_full() && taken < group.len() {
+            taken = group.len();
+            tokio::task::yield_now().await;
+            while !self.is_over && !group.is_full() {
+                let Ok(job) = self.queue.try_recv() else { break };
+                self.take(&mut group, Some(job));
+            }
+        }
+        group
+    }
+
+    fn take(&mut self, group: &mut Group, job: Option<Job>) {
+        match job {
+            Some(Job::Append(pending)) => {
+                group.bytes += pending.work.encoded.bytes;
+                group.appends.push(*pending);
+            }
+            Some(Job::Lease(pending)) => group.leases.push(pending),
+            Some(Job::Close(reply)) => (self.closing, self.is_over) = (Some(reply), true),
+            None => self.is_over = true,
+        }
+    }
+}
+
 /// Work that is written together.
 #[derive(Default)]
-struct Group {
-    appends: Vec<Pending<Write, Receipt>>,
-    leases: Vec<Pending<Turn, Option<Lease>>>,
+pub(super) struct Group {
+    pub(super) appends: Vec<Pending<Write, Receipt>>,
+    pub(super) leases: Vec<Pending<Turn, Option<Lease>>>,
     bytes: usize,
 }
 
 impl Group {
-    /// Takes a job in; gives back the answer's way of one that says to close.
-    fn take(&mut self, job: Job) -> Option<oneshot::Sender<Result<()>>> {
-        match job {
-            Job::Append(pending) => {
-                self.bytes += pending.work.encoded.bytes;
-                self.appends.push(*pending);
-            }
-            Job::Lease(pending) => self.leases.push(pending),
-            Job::Close(reply) => return Some(reply),
-        }
-        None
-    }
-
     const fn len(&self) -> usize {
         self.appends.len() + self.leases.len()
     }

@@ -49,7 +49,7 @@ async fn a_writer_that_is_cut_off_before_the_commit_writes_once() {
     let bus = stage.bus().await;
     let sample = Sample::opened(&bus).await;
     let phases = [
-        "SELECT FROM session FOR UPDATE",
+        "LOCK TABLE session IN EXCLUSIVE MODE",
         "LOCK TABLE record IN EXCLUSIVE MODE",
         "LOCK TABLE batch IN EXCLUSIVE MODE",
     ];
@@ -285,6 +285,37 @@ async fn a_session_that_somebody_holds_for_too_long_is_busy_and_keeps_no_other()
     bus.append(input(free.session, "hi")).await.unwrap();
     look.run("ROLLBACK").await;
     bus.append(input(held.session, "hi")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_session_that_somebody_holds_keeps_nobody_else_waiting() {
+    let stage = OwnSchema::new("waits");
+    let bus = stage.bus().await;
+    let (held, mut free) = (Sample::opened(&bus).await, Sample::opened(&bus).await);
+    let look = stage.look().await;
+    look.run("BEGIN").await;
+    let lock = "SELECT FROM session WHERE uid = $1 FOR UPDATE";
+    look.client.query(lock, &[&&held.session.as_bytes()[..]]).await.unwrap();
+    let mut waiting = futures::future::join_all((0..3).map(|number| {
+        let (bus, batch) = (Arc::clone(&bus), input(held.session, &number.to_string()));
+        async move { bus.append(batch).await }
+    }));
+    for _ in 0..20 {
+        let others = async {
+            bus.append(input(free.session, "hi")).await.unwrap();
+            Sample::opened(&bus).await
+        };
+        tokio::select! {
+            biased;
+            done = &mut waiting => panic!("{done:?}"),
+            sample = others => free = sample,
+        }
+    }
+    look.run("COMMIT").await;
+    for written in timeout(SOON, waiting).await.unwrap() {
+        assert!(!written.unwrap().repeated);
+    }
+    assert_eq!(texts(&bus, held.session).await, ["0", "1", "2"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

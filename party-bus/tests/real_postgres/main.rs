@@ -5,5 +5,7 @@
 mod broken;
 mod conformance;
 mod crowd;
+mod finding;
+mod lists;
 mod opening;
 mod stage;
