@@ -81,9 +81,9 @@ impl Bell {
         self.rung.send_replace(());
     }
 
-    /// Says the same where another process may have done it, which may have erased something.
+    /// Says the same where another process may have done it.
     fn ring_for_another(&self) {
-        self.tail.forget();
+        self.tail.doubt();
         self.ring();
     }
 
