@@ -8,14 +8,14 @@ use rusqlite::{Connection, OptionalExtension as _, Result, config::DbConfig, par
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
+/// The row of a session, its head, the token of its driver, when it wakes, whether it is a part only.
+type SessionRow = (i64, i64, Option<i64>, Option<i64>, bool);
+
 /// A store's tables in a file of its own, and a loop that writes them.
 #[derive(Debug)]
 pub struct Peer {
     conn: Connection,
 }
-
-/// `id`, `head`, the token of the lease, `wake`, `partial`.
-type SessionColumns = (i64, i64, Option<i64>, Option<i64>, bool);
 
 impl Peer {
     /// A new file with the tables and the settings of the store at `store`.
@@ -30,7 +30,7 @@ impl Peer {
         conn.pragma_update(None, "mmap_size", 0)?;
         conn.pragma_update_and_check(None, "wal_autocheckpoint", 8_000, |_| Ok(()))?;
         conn.execute_batch(&schema)?;
-        conn.execute("INSERT INTO store VALUES (1, 'peer', 1, '', 1, 0)", [])?;
+        conn.execute("INSERT INTO store VALUES (1, 'peer', 1, '', 1, 0, 0)", [])?;
         Ok(Self { conn })
     }
 
@@ -83,7 +83,7 @@ impl Peer {
         Ok(())
     }
 
-    fn session(&self, uid: &[u8; 16]) -> Result<SessionColumns> {
+    fn session(&self, uid: &[u8; 16]) -> Result<SessionRow> {
         let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
                    FROM session WHERE uid = ?1";
         let columns =

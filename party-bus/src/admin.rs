@@ -32,6 +32,8 @@ pub trait BusAdmin: Bus {
 
     /// Takes content back for good: items become tombstones, records get other bodies; it is gone from
     /// the files as far as the backend reaches. Snapshots of the sessions are dropped.
+    /// A driver at work knows what it knows: it may write it again, in a snapshot or as words of its
+    /// agents. Erase what nobody drives.
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) names what is not there; then nothing is erased.

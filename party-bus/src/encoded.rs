@@ -1,7 +1,7 @@
 //! What every store checks of a batch before it looks at what it holds, and what it writes.
 
 use crate::{Batch, Error, ErrorKind, Expect, Result, Wake};
-use party_core::{Author, ItemId, NewRecord, Offset, Op, Place, RecordClass};
+use party_core::{Author, ContentBlock, Item, ItemId, NewRecord, Offset, Op, Place, RecordClass};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -38,6 +38,13 @@ impl Batch {
             self.check_record(record).map_err(|why| invalid(format!("record {index} {why}")))?;
         }
         let encoded = Encoded::new(self);
+        let items = self.records.iter().flat_map(|record| &record.items).zip(encoded.items.iter().flatten());
+        if let Some((item, _)) = items.filter(|(item, _)| is_odd(item)).find(|(_, text)| !is_readable(text)) {
+            return Err(invalid(format!(
+                "item {} could not be read back: too deep, or a field twice",
+                item.id
+            )));
+        }
         if encoded.bytes > MOST_BYTES {
             return Err(invalid(format!("makes {} bytes, more than {MOST_BYTES}", encoded.bytes)));
         }
@@ -70,7 +77,7 @@ impl Batch {
             return Err(format!("is a {}, which only a driver writes", record.class));
         }
         let pairs: usize = record.ops.iter().map(pairs).sum();
-        let foreign = |item: &party_core::Item| Some(&item.author) != self.author.as_ref();
+        let foreign = |item: &Item| Some(&item.author) != self.author.as_ref();
         let broken = [
             (
                 record.kind.is_empty() || record.kind.len() > LONGEST_NAME,
@@ -124,6 +131,24 @@ fn opened_kind(op: &Op) -> Option<String> {
         Op::Open { kind, .. } | Op::Branch { kind, .. } => Some(kind.to_string()),
         _ => None,
     }
+}
+
+/// Whether an item holds what may be written and not be read: JSON of others, fields of newer writers.
+fn is_odd(item: &Item) -> bool {
+    let is_odd = |block: &ContentBlock| match block {
+        ContentBlock::Text { extra, .. }
+        | ContentBlock::Thinking { extra, .. }
+        | ContentBlock::ToolResult { extra, .. }
+        | ContentBlock::Resource { extra, .. }
+        | ContentBlock::Erased { extra, .. } => !extra.is_empty(),
+        _ => true,
+    };
+    !item.extra.is_empty() || matches!(item.author, Author::Unknown(_)) || item.content.iter().any(is_odd)
+}
+
+/// Whether an item can be read, also from within a line of an export.
+fn is_readable(text: &str) -> bool {
+    serde_json::from_str::<[[[[Item; 1]; 1]; 1]; 1]>(&format!("[[[[{text}]]]]")).is_ok()
 }
 
 impl Encoded {

@@ -14,8 +14,10 @@ use std::{fmt, path::Path, sync::Arc};
 /// time, or a retry after a lost answer is a
 /// [`BatchConflict`](crate::ErrorKind::BatchConflict); the same holds for items, which are named once.
 ///
-/// It may change items, bodies, times and the batch's snapshot, but neither which session the batch is of,
-/// nor its name, what it expects, who writes it, or how many records it has: drivers name turns by offsets.
+/// It is meant to change items, bodies, times and the batch's snapshot. Which session the batch is of, its
+/// name, what it expects, who writes it and how many records it has are refused to it, as drivers name
+/// turns by offsets; whatever else it changes, it answers for. A copy (`fork`, `import`) whose bodies it
+/// changes cannot be told from another one, and is refused when it is made again.
 /// A driver knows what it wrote as it was before the hook, and its snapshot holds that: a hook that
 /// redacts leaves no snapshot (`batch.snapshot = None`).
 pub trait Hook: Send + Sync + 'static {

@@ -4,7 +4,8 @@
 
 use futures::{FutureExt as _, StreamExt as _};
 use party_bus::{
-    Bus, BusExt as _, Classes, ErrorKind, LeaseOp, MemoryBus, Owner, SqliteBus, Window,
+    Bus, BusAdminExt as _, BusExt as _, Classes, ErrorKind, LeaseOp, MemoryBus, Owner, Read, SqliteBus,
+    Window,
     conformance::{Sample, input, note},
 };
 use party_core::{Author, How, Item, ItemId, Offset, Op, RecordClass, ThreadId, ThreadKind, Timestamp};
@@ -78,6 +79,39 @@ async fn what_is_in_memory_never_hides_what_another_process_writes() {
         assert_eq!(offsets, [2 * round, 2 * round + 1]);
         for record in records {
             assert_eq!(follower.next().await.unwrap(), record);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_erased_is_not_in_memory_any_more_here_and_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let here = Arc::new(SqliteBus::open(&path).await.unwrap());
+    let there = Arc::new(SqliteBus::open(&path).await.unwrap());
+    let plain: Arc<dyn Bus> = Arc::clone(&here) as _;
+    let mut sample = Sample::opened(&plain).await;
+    let mut followers =
+        [Arc::clone(&here), Arc::clone(&there)].map(|bus| bus.follow(sample.session, Offset(1)));
+    for (number, eraser) in [&here, &there].into_iter().enumerate() {
+        for follower in &mut followers {
+            assert!(follower.next().now_or_never().is_none());
+        }
+        let id = ItemId::derive(&[sample.session.as_bytes(), &number.to_be_bytes()]);
+        let item = Item::message(id, Author::agent("Mary"), Timestamp::from_micros(1), "secret");
+        sample.write([note(RecordClass::Report, "said").with_item(item)]).await.unwrap();
+        for follower in &mut followers {
+            follower.next().await.unwrap();
+        }
+        eraser.erase_item(sample.session, id).await.unwrap();
+        let last = Read::new(sample.session, Offset(sample.head.0 - 1));
+        let text = async |bus: &SqliteBus| bus.read(last.clone()).await.unwrap().entries[0].items[0].text();
+        assert_eq!(text(eraser).await, "");
+        // The other process hears of it.
+        let soon = tokio::time::Instant::now() + Duration::from_secs(30);
+        while !text(&here).await.is_empty() || !text(&there).await.is_empty() {
+            assert!(tokio::time::Instant::now() < soon, "it is still shown");
+            tokio::task::yield_now().await;
         }
     }
 }

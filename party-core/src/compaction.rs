@@ -17,7 +17,7 @@ pub struct TornPair {
     pub call: String,
     /// The position of the call.
     pub from: u64,
-    /// The position of its last result.
+    /// The position of its result.
     pub to: u64,
 }
 
@@ -83,7 +83,7 @@ impl CompactionPolicy {
         }
         let old = &shown[..shown.len().saturating_sub(self.keep)];
         let mut last = old.last()?.position;
-        let mut pairs: Vec<(u64, u64)> = pairs(shown).into_values().collect();
+        let mut pairs: Vec<(u64, u64)> = pairs(shown).into_iter().map(|(_, pair)| pair).collect();
         pairs.sort_unstable();
         // Later calls first: a range that ends before one of them can tear earlier ones only.
         for (from, to) in pairs.into_iter().rev() {
@@ -113,18 +113,18 @@ pub fn check_pairs(shown: &[Entry], range: Span) -> Result<(), TornPair> {
     torn(&pairs(shown), range).map_or(Ok(()), Err)
 }
 
-/// The positions of each call and of its last result, by the call's id.
-fn pairs(shown: &[Entry]) -> BTreeMap<&str, (u64, u64)> {
-    let mut calls = BTreeMap::new();
-    let mut pairs = BTreeMap::new();
+/// Each call that has a result, and the positions of both. As in rendering, a result belongs to the last
+/// open call of its id before it.
+fn pairs(shown: &[Entry]) -> Vec<(&str, (u64, u64))> {
+    let (mut open, mut pairs) = (BTreeMap::new(), Vec::new());
     for entry in shown {
         for block in &entry.item.content {
             match block {
                 ContentBlock::ToolUse { id, .. } => {
-                    calls.entry(id.as_str()).or_insert(entry.position);
+                    open.insert(id.as_str(), entry.position);
                 }
                 ContentBlock::ToolResult { tool_use_id, .. } => {
-                    let call = calls.get(tool_use_id.as_str()).copied();
+                    let call = open.remove(tool_use_id.as_str());
                     pairs.extend(call.map(|call| (tool_use_id.as_str(), (call, entry.position))));
                 }
                 _ => {}
@@ -134,9 +134,9 @@ fn pairs(shown: &[Entry]) -> BTreeMap<&str, (u64, u64)> {
     pairs
 }
 
-fn torn(pairs: &BTreeMap<&str, (u64, u64)>, range: Span) -> Option<TornPair> {
-    let is_torn = |(from, to): &(u64, u64)| range.contains(*from) != range.contains(*to);
-    let (call, (from, to)) = pairs.iter().find(|(_, pair)| is_torn(pair))?;
+fn torn(pairs: &[(&str, (u64, u64))], range: Span) -> Option<TornPair> {
+    let (call, (from, to)) =
+        pairs.iter().find(|(_, (from, to))| range.contains(*from) != range.contains(*to))?;
     Some(TornPair { range, call: (*call).to_owned(), from: *from, to: *to })
 }
 
@@ -210,6 +210,17 @@ mod tests {
         let told = "positions 1 to 4 tear the tool call `1` from its result: they stand at 4 and 5";
         assert_eq!(error.to_string(), told);
         assert_eq!(check_pairs(&shown, Span { first: 2, last: 5 }), Ok(()));
+    }
+
+    #[test]
+    fn an_id_that_is_used_again_makes_a_pair_of_its_own() {
+        let mut shown = Vec::new();
+        for n in 0..4 {
+            shown.push(entry(2 * n + 1, vec![call(0)]));
+            shown.push(entry(2 * n + 2, vec![result(0)]));
+        }
+        assert_eq!(CompactionPolicy::keeping(3).entries(1).due(&shown), Some(Span { first: 1, last: 4 }));
+        assert_eq!(check_pairs(&shown, Span { first: 3, last: 6 }), Ok(()));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::Value;
 use std::fmt;
 
-/// A value of a kind that this version does not know, kept as JSON.
+/// A value of a kind that this version does not know, kept as JSON: the same value, though perhaps not
+/// the same bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Newer(String);
 

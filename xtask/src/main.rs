@@ -81,7 +81,8 @@ fn help() -> String {
     let mut text = "\
 cargo xtask test [--only PART]...   run all checks and tests, or some parts
 cargo xtask fetch                   fetch the real runtime binaries into the target folder, and install
-                                    PostgreSQL and socat from Debian's packages where they are missing
+                                    PostgreSQL, socat and strace from Debian's packages where they are
+                                    missing
 cargo xtask help                    show this
 
 Parts, in the order in which they run:

@@ -49,7 +49,9 @@ impl Part {
             Self::Doc => "the documentation builds without warnings",
             Self::Unit => "unit and integration tests, without real runtimes",
             Self::Doctest => "the examples in the documentation",
-            Self::Real => "tests with the real runtime binaries and PostgreSQL, which are fetched first",
+            Self::Real => {
+                "tests with the real runtime binaries, PostgreSQL, socat and strace, which are fetched first"
+            }
             Self::Examples => "the example hosts build for release",
         }
     }

@@ -30,7 +30,7 @@ struct Program {
     check: fn(&Path) -> Result<(), String>,
 }
 
-const ALL: [Program; 2] = [
+const ALL: [Program; 3] = [
     Program {
         name: "PostgreSQL 15 or newer",
         variable: "PARTY_TEST_POSTGRES_BIN",
@@ -43,6 +43,13 @@ const ALL: [Program; 2] = [
         variable: "PARTY_TEST_SOCAT",
         package: "socat",
         find: || in_path("socat"),
+        check: |path| output(Command::new(path).arg("-V")).map(drop),
+    },
+    Program {
+        name: "strace",
+        variable: "PARTY_TEST_STRACE",
+        package: "strace",
+        find: || in_path("strace"),
         check: |path| output(Command::new(path).arg("-V")).map(drop),
     },
 ];

@@ -88,6 +88,7 @@ macro_rules! bus_conformance {
             offsets_are_dense_under_many_writers
             topology_that_does_not_fit_is_refused
             each_class_has_its_writers
+            an_item_that_could_not_be_read_back_is_refused
             only_the_holder_of_the_lease_drives
             an_input_changes_nothing_but_the_log
             a_batch_beyond_a_limit_is_refused

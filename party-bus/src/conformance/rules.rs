@@ -14,6 +14,28 @@ use std::{sync::Arc, time::Duration};
 const CLASSES: [RecordClass; 4] =
     [RecordClass::Input, RecordClass::Report, RecordClass::Decision, RecordClass::Trace];
 
+/// What could be written and never be read again, by nobody, is refused while its writer is there.
+pub async fn an_item_that_could_not_be_read_back_is_refused(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
+    let mut sample = Sample::opened(&bus).await;
+    let mut deep = json!(1);
+    for _ in 0..200 {
+        deep = json!([deep]);
+    }
+    for (name, value) in [("depth", deep), ("author", json!({ "type": "system" }))] {
+        let mut item = (*say(&Author::System, "odd")).clone();
+        item.extra.insert(name.into(), value);
+        let error = sample.write([note(RecordClass::Report, "said").with_item(item.clone())]).await;
+        let error = refused(error, ErrorKind::Invalid);
+        assert!(error.to_string().contains(&item.id.to_string()), "{error}");
+    }
+    let mut newer = (*say(&Author::System, "newer")).clone();
+    newer.extra.insert("mood".into(), json!({ "calm": 0.1 }));
+    sample.write([note(RecordClass::Report, "said").with_item(newer.clone())]).await.expect("it can be read");
+    assert_eq!(*bus.items(&[newer.id]).await.expect("it is there")[0], newer);
+    Ok(())
+}
+
 /// Inputs are anybody's who is a person; all else is the driver's. Every class, by every way to write.
 pub async fn each_class_has_its_writers(stage: &dyn Stage) -> Played {
     let bus: Arc<dyn Bus> = stage.open().await;

@@ -43,10 +43,10 @@ impl PostgresOptions {
         self
     }
 
-    /// The same with another patience.
+    /// The same with another patience; more than a year counts as a year.
     #[must_use]
-    pub const fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience.min(Duration::from_secs(365 * 24 * 3_600));
         self
     }
 

@@ -8,8 +8,8 @@ use super::{
     writer::{Job, alone},
 };
 use crate::{
-    BusAdmin, Erase, Erased, ErrorKind, Found, Page, Prune, Pruned, Report, Result, Scope, Search,
-    async_trait, refusal, verify,
+    BusAdmin, Erase, Erased, Found, Page, Prune, Pruned, Report, Result, Scope, Search, async_trait, refusal,
+    verify,
 };
 use party_core::{Offset, SessionId};
 use rusqlite::Connection;
@@ -28,7 +28,7 @@ impl SqliteBus {
         work: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T> {
         let path = Arc::clone(&self.path);
-        self.write(|reply| {
+        let done = self.write(|reply| {
             let care = move |conn: Result<&Connection, Failure>| {
                 let done = conn.and_then(|conn| alone(conn, work));
                 let is_sound = !done.as_ref().is_err_and(Failure::is_fatal);
@@ -36,8 +36,13 @@ impl SqliteBus {
                 is_sound
             };
             Job::Care(Box::new(care), changes)
-        })
-        .await
+        });
+        let done = done.await;
+        if changes {
+            // The writer does it, too, but the answer may come sooner.
+            self.bell.tail.forget();
+        }
+        done
     }
 
     async fn prune_trace(&self, session: SessionId, up_to: Offset) -> Result<Pruned> {
@@ -69,14 +74,7 @@ impl SqliteBus {
 #[async_trait]
 impl BusAdmin for SqliteBus {
     async fn verify(&self, scope: Scope) -> Result<Report> {
-        let mut report = match verify(self, scope).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let mut report = Report::default();
-                report.problem(None, error.to_string());
-                report
-            }
-            report => report?,
-        };
+        let mut report = verify(self, scope).await?;
         if scope == Scope::Store {
             let damage = self.readers.read(care::damage).await?;
             damage.into_iter().for_each(|what| report.problem(None, what));

@@ -4,11 +4,14 @@ use super::{connect::connect, failure::Failure};
 use crate::{Error, ErrorKind, Result, refusal};
 use rusqlite::{Connection, InterruptHandle};
 use std::{
-    fs::{File, OpenOptions, remove_file},
+    fs::{File, OpenOptions, hard_link, remove_file},
     io::{Error as IoError, ErrorKind as IoErrorKind},
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 use tokio::{sync::oneshot, task::spawn_blocking};
 
@@ -19,15 +22,11 @@ pub(super) async fn write(from: &Arc<Path>, to: &Path) -> Result<()> {
     let (started, interrupt) = oneshot::channel();
     let (reply, answer) = oneshot::channel();
     spawn_blocking(move || {
-        let file = match create(&to) {
-            Ok(()) => Unfinished(Some(to.clone())),
-            Err(error) => return drop(reply.send(Err(error))),
-        };
-        let done = copy(&from, &to, started).and_then(|()| Ok(sync(&to)?));
-        let is_done = done.is_ok();
-        let told = reply.send(done.map_err(|failure| failure.into_error("back up", &from)));
-        if is_done && told.is_ok() {
-            file.keep();
+        let made = make(&from, &to, started);
+        let is_made = made.is_ok();
+        let told = reply.send(made.map_err(|failure| failure.into_error("back up", &from)));
+        if is_made && told.is_err() {
+            let _ = remove_file(&to);
         }
     });
     // Dropped from here on, the copying ends, and nobody hears of it: the file goes.
@@ -44,33 +43,42 @@ impl Drop for Running {
     }
 }
 
-/// A file that goes, unless it is kept.
-struct Unfinished(Option<PathBuf>);
+/// A file that goes, whatever becomes of it.
+struct Draft(PathBuf);
 
-impl Unfinished {
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Unfinished {
+impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(path) = &self.0 {
-            let _ = remove_file(path);
-        }
+        let _ = remove_file(&self.0);
     }
 }
 
-fn create(to: &Path) -> Result<()> {
-    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(to);
-    made.map(drop).map_err(|error| {
+/// A copy that was cut short has another name: whoever finds a file at `to` finds all of it.
+fn make(from: &Path, to: &Path, started: oneshot::Sender<InterruptHandle>) -> Result<(), Failure> {
+    let refused = |error: IoError| {
         let kind = match error.kind() {
             IoErrorKind::AlreadyExists => ErrorKind::Invalid,
             IoErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Io,
         };
         Error::new(kind, format!("cannot make the backup {}", to.display())).with_source(error)
-    })
+    };
+    if to.symlink_metadata().is_ok() {
+        return Err(refused(IoErrorKind::AlreadyExists.into()).into());
+    }
+    let draft = Draft(to.with_file_name(format!(".party-backup-{}", draft_number())));
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0);
+    options.map_err(refused)?;
+    copy(from, &draft.0, started)?;
+    sync(&draft.0)?;
+    // Unlike a rename, it takes the place of nothing.
+    hard_link(&draft.0, to).map_err(refused)?;
+    Ok(sync(to)?)
+}
+
+/// No other draft of this machine has it.
+fn draft_number() -> String {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    format!("{}-{}", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn copy(from: &Path, to: &Path, started: oneshot::Sender<InterruptHandle>) -> Result<(), Failure> {

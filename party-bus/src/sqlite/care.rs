@@ -13,6 +13,12 @@ use party_core::{ItemId, Offset, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Says to other processes that what they keep in memory may no longer be so.
+fn tell(conn: &Connection) -> Result<(), Failure> {
+    conn.execute("UPDATE store SET cared = cared + 1", [])?;
+    Ok(())
+}
+
 /// Each item and record is looked for before the first one is changed.
 pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure> {
     let items: BTreeSet<ItemId> = erase.items.iter().copied().collect();
@@ -40,6 +46,7 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure>
         conn.execute("DELETE FROM item_large WHERE item = ?1", [row])?;
     }
     drop_snapshots(conn, &rows)?;
+    tell(conn)?;
     Ok(Erased { items: erase.items.len() as u64, bodies: erase.bodies.len() as u64 })
 }
 
@@ -82,6 +89,7 @@ pub(super) fn prune_trace(
     up_to: Offset,
 ) -> Result<u64, Failure> {
     let Some(session) = free(conn, &[session])?.pop_first() else { return Ok(0) };
+    tell(conn)?;
     conn.prepare_cached("INSERT INTO kind (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
         .execute([PRUNED])?;
     let mut empty = conn.prepare_cached(
@@ -114,6 +122,7 @@ pub(super) fn prune_sessions(conn: &Connection, sessions: &[SessionId]) -> Resul
         records += conn.execute("DELETE FROM record WHERE session = ?1", [session])? as u64;
     }
     let items = drop_items(conn, named)?;
+    tell(conn)?;
     Ok(Pruned { records, items })
 }
 

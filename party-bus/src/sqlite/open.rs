@@ -75,7 +75,7 @@ fn inspect(path: &Path, missing: Missing) -> Result<()> {
                 Err(error) if kind(&error) != ErrorKind::NotAStore => {
                     Err(Failure::Sql(error).into_error("read", path))
                 }
-                _ if was_never_written(path) => Ok(()),
+                _ if missing == Missing::Create && was_never_written(path) => Ok(()),
                 _ => Err(not_a_store(path, "is not a Party store")),
             }
         }
@@ -217,7 +217,7 @@ fn initialise(conn: &Connection) -> Result<(), Failure> {
     if header(&tx)?.0 == 0 {
         tx.execute_batch(include_str!("schema.sql"))?;
         tx.execute_batch(include_str!("views.sql"))?;
-        tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0)", [])?;
+        tx.execute("INSERT INTO store VALUES (1, lower(hex(randomblob(16))), 1, '', 1, 0, 0)", [])?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
         tx.pragma_update(None, "user_version", SCHEMA)?;
     }

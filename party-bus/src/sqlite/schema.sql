@@ -13,7 +13,9 @@ CREATE TABLE store (
     boot TEXT NOT NULL,
     clean INTEGER NOT NULL,
     -- No `session.changed` to come is as low as this; for when the session with the highest one goes.
-    mark INTEGER NOT NULL DEFAULT 0
+    mark INTEGER NOT NULL DEFAULT 0,
+    -- Raised when what readers were shown has changed: erased or pruned.
+    cared INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE session (

@@ -144,8 +144,9 @@ impl Line {
     /// Whether one who knows the records up to `after` is close enough behind the end that others want the
     /// same records from the store.
     pub(super) fn is_close(&self, after: Offset) -> bool {
+        // Where nothing is known, all who follow come at once.
         let head = self.state().head;
-        head.is_some_and(|head| head > after && head.0 - after.0 <= MOST_RECORDS as u64)
+        head.is_none_or(|head| head > after && head.0 - after.0 <= MOST_RECORDS as u64)
     }
 
     /// Lets go of the records.

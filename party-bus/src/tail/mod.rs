@@ -123,9 +123,9 @@ impl Tail {
         store: impl Fn(Read) -> F,
     ) -> Result<Page<Arc<Record>>> {
         let line = self.read_lines().get(&read.session).cloned();
-        let Some(line) = line.filter(|_| !self.closed.load(Ordering::SeqCst)) else {
-            return store(read.clone()).await;
-        };
+        // While nobody waits, nobody hears of other processes either.
+        let fits = |line: &Arc<Line>| !self.closed.load(Ordering::SeqCst) && self.is_used(line);
+        let Some(line) = line.filter(fits) else { return store(read.clone()).await };
         if let Some(page) = line.read(read) {
             return Ok(page);
         }
@@ -205,13 +205,18 @@ impl Tail {
         }
         self.write_lines().retain(|_, line| {
             // Joining needs the lock that is held here, so a count of 0 stays one.
-            let is_used = line.waiting.load(Ordering::Relaxed) > 0
-                || now.saturating_sub(line.left.load(Ordering::Relaxed)) < idle;
+            let is_used = self.is_used(line);
             if !is_used {
                 line.empty();
             }
             is_used
         });
+    }
+
+    /// Whether somebody waits on the line, or did a moment ago.
+    fn is_used(&self, line: &Line) -> bool {
+        line.waiting.load(Ordering::Relaxed) > 0
+            || self.now().saturating_sub(line.left.load(Ordering::Relaxed)) < IDLE.as_millis() as u64
     }
 
     /// Milliseconds since the store was opened.

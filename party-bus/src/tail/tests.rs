@@ -224,6 +224,10 @@ fn a_line_that_nobody_waits_on_is_dropped() {
     let other = SessionId::derive(&[b"other"]);
     // As if the line had been left long ago, and idle ones looked for as long ago.
     let long_ago = Tail { born: tail.born.checked_sub(2 * IDLE).unwrap_or(tail.born), ..tail };
+    let nothing = Page { entries: Vec::new(), scanned_to: 3, more: false };
+    let read = Read::new(session(), Offset::START);
+    let asked = long_ago.read(&read, |_| ready(Ok(nothing.clone()))).now_or_never();
+    assert_eq!(asked.unwrap().unwrap(), nothing);
     assert!(long_ago.changed(other, Offset(1), || ready(Ok(Offset(1)))).now_or_never().is_none());
     assert!(!long_ago.is_followed(session()) && long_ago.is_followed(other));
     assert_eq!(long_ago.bytes.load(Ordering::Relaxed), 0);

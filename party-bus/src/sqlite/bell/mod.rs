@@ -167,7 +167,7 @@ impl Ringer {
         if let Some(door) = &self.door {
             if !door.was_rung_by(self.bell.mark) {
                 // This ring replaces another process's, which the watcher may not have heard.
-                self.bell.tail.doubt();
+                self.bell.tail.forget();
             }
             // Without it others have to sweep, which is no reason to fail a commit.
             let _ = door.ring(self.bell.mark);

@@ -28,6 +28,8 @@ pub(super) struct Watcher {
     conn: Option<Connection>,
     /// The version at the last sweep.
     seen: Option<i64>,
+    /// How often something was erased or pruned, at the last look.
+    cared: Option<i64>,
 }
 
 /// What ended a wait.
@@ -39,7 +41,7 @@ enum Woken {
 
 impl Watcher {
     pub(super) fn start(bell: Arc<Bell>, store: Arc<Path>, sweep: Duration) -> io::Result<JoinHandle<()>> {
-        let watcher = Self { bell, store, sweep, ear: None, conn: None, seen: None };
+        let watcher = Self { bell, store, sweep, ear: None, conn: None, seen: None, cared: None };
         thread::Builder::new().name("party-bus-bell".into()).spawn(move || watcher.run())
     }
 
@@ -75,6 +77,7 @@ impl Watcher {
         let version = self.data_version().ok();
         if version.is_none() || version != self.seen {
             self.seen = version;
+            self.note_care();
             self.bell.ring_for_another();
         }
     }
@@ -106,9 +109,22 @@ impl Watcher {
         }
     }
 
+    /// Lets go of what is kept in memory where another process has erased or pruned something.
+    fn note_care(&mut self) {
+        let cared = |conn: &Connection| {
+            conn.prepare_cached("SELECT cared FROM store")?.query_row([], |row| row.get(0))
+        };
+        let cared = self.conn.as_ref().and_then(|conn| cared(conn).ok());
+        if cared.is_none() || cared != self.cared {
+            self.cared = cared;
+            self.bell.tail.forget();
+        }
+    }
+
     /// Reads for those who follow, so that they need not go to the store one after the other; what is
     /// not read so is doubted.
     fn pass_on(&mut self) {
+        self.note_care();
         let conn = self.conn.as_ref();
         let read = |wanted| read::records(&*conn?.unchecked_transaction().ok()?, &wanted).ok();
         match self.bell.tail.read_ahead(read) {

@@ -1,10 +1,6 @@
 //! What a process asks of the system, as `strace` tells it; and errors that it is given instead.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{env, ffi::OsString, fs, path::Path, process::Command};
 
 /// A call that changes a file, or a line that the process told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,24 +27,28 @@ pub(crate) enum Call {
     Told(String),
 }
 
-/// Whether processes can be traced here.
-pub(crate) fn works() -> bool {
-    let mut command = Command::new("strace");
-    command.args(["-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+/// The tracer, once it is seen to work.
+pub(crate) fn strace() -> OsString {
+    let binary = env::var_os("PARTY_TEST_STRACE").unwrap_or_else(|| "strace".into());
+    let traced = Command::new(&binary).args(["-o", "/dev/null", "true"]).output();
+    let output = traced.unwrap_or_else(|error| {
+        panic!("{}: {error}: install strace, or name it by PARTY_TEST_STRACE", binary.display())
+    });
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} may not trace processes here: {error}", binary.display());
+    binary
 }
 
 /// The words that have a command's calls written into files of `folder`, one for each thread, and every
 /// so many syncs of a thread fail.
-pub(crate) fn into(folder: &Path, failing: Option<u32>) -> Vec<String> {
+pub(crate) fn into(folder: &Path, failing: Option<u32>) -> Vec<OsString> {
     let calls = "trace=pwrite64,write,fdatasync,fsync,ftruncate,unlink";
     let clock = "--absolute-timestamps=format:unix,precision:ns";
-    let words = ["strace", "-ff", "-y", "-xx", "-s", "10000000", clock, "-e", calls, "-o"];
-    let mut words: Vec<String> = words.map(str::to_owned).to_vec();
+    let words = ["-ff", "-y", "-xx", "-s", "10000000", clock, "-e", calls, "-o"];
     let inject = failing.map(|every| format!("-einject=fsync,fdatasync:error=EIO:when={every}+{every}"));
-    words.splice(1..1, inject);
-    words.push(folder.join("trace").to_str().unwrap().to_owned());
-    words
+    let inject = inject.map(OsString::from);
+    let words = words.map(OsString::from).into_iter().chain([folder.join("trace").into()]);
+    [strace()].into_iter().chain(inject).chain(words).collect()
 }
 
 /// The calls in `folder`, in order, that did something.

@@ -170,9 +170,6 @@ async fn check(path: &Path, disk: &Disk, written: &[Acknowledged]) {
 
 /// Records a process, and cuts its power at many moments.
 async fn cut(failing: Option<u32>) {
-    if !trace::works() {
-        return println!("not tested: there is no `strace`, or it may not trace");
-    }
     let (traces, folder) = (fast_folder(), fast_folder());
     let path = folder.path().join("traced.db");
     let mut disk = Disk::default();

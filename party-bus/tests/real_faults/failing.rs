@@ -43,7 +43,8 @@ async fn meet(folder: &Path, fault: &str) -> (Vec<String>, Vec<Acknowledged>) {
     let path = folder.join("store.db");
     SqliteBus::open(&path).await.unwrap().close().await.unwrap();
     let inject = format!("inject={fault}");
-    let wrapper = ["strace", "-f", "-e", "trace=fsync,fdatasync,pwrite64", "-e", &inject, "-o", "/dev/null"];
+    let options = ["-f", "-e", "trace=fsync,fdatasync,pwrite64", "-e", &inject, "-o", "/dev/null"];
+    let wrapper: Vec<_> = [trace::strace()].into_iter().chain(options.map(Into::into)).collect();
     let (status, lines) =
         Running::spawn(child::command(&wrapper, "failing::child_that_meets_errors", &path, ""))
             .unwrap()
@@ -62,9 +63,6 @@ async fn meet(folder: &Path, fault: &str) -> (Vec<String>, Vec<Acknowledged>) {
 
 #[tokio::test]
 async fn a_failed_sync_or_write_refuses_its_batch_and_later_ones_stand() {
-    if !trace::works() {
-        return println!("not tested: there is no `strace`, or it may not trace");
-    }
     // Calls are counted for each thread: the writer's are meant. Of several in a row one is for the log.
     for (fault, kind) in [
         ("fsync,fdatasync:error=EIO:when=4", ErrorKind::Io),
