@@ -120,6 +120,11 @@ pub async fn a_follower_sees_each_record_once_in_order(stage: &dyn Stage) -> Pla
         assert_eq!(record.expect("a record").offset, Offset(offset));
     }
     writer.await.expect("the writer ends");
+    // One who comes later finds many at once.
+    let mut late = Arc::clone(&bus).follow(session, Offset::START);
+    for offset in 1..=101 {
+        assert_eq!(late.next().await.expect("a record").offset, Offset(offset));
+    }
     Ok(())
 }
 
