@@ -19,7 +19,7 @@ fn tell(conn: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Each item and record is looked for before the first one is changed.
+/// All of it or nothing: where something is not there, the transaction around it is undone.
 pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure> {
     let items: BTreeSet<ItemId> = erase.items.iter().copied().collect();
     let mut found = Vec::new();
