@@ -100,6 +100,9 @@
 pub mod claude_code;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "model")]
+pub mod model;
+pub mod prices;
 pub mod replay;
 pub mod scripted;
 
