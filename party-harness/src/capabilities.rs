@@ -1,6 +1,6 @@
 //! What a runtime can do: declared by its adapter, never guessed.
 
-use crate::{Error, ErrorKind, Result, TurnRequest};
+use crate::{Completion, Error, ErrorKind, Result, TurnRequest};
 
 /// How well a host knows what a runtime spends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,9 @@ pub struct Capabilities {
     pub tool_scope: ToolScope,
     /// Whether it can be made to call one.
     pub tool_choice: ToolForce,
+    /// It counts steps: a turn ends by its [`Completion`](crate::Completion), and takes no more than
+    /// [`TurnRequest::most_steps`](crate::TurnRequest::most_steps).
+    pub steps: bool,
     /// It has tools of its own, such as a shell, that a turn can be given by name.
     pub own_tools: bool,
     /// Whether it asks before it uses those.
@@ -98,6 +101,7 @@ impl Capabilities {
         tools: ToolDoor::None,
         tool_scope: ToolScope::Turn,
         tool_choice: ToolForce::Told,
+        steps: false,
         own_tools: false,
         permissions: Permissions::Never,
         steer: false,
@@ -116,6 +120,10 @@ impl Capabilities {
             "has no tools of its own"
         } else if request.ask && self.permissions == Permissions::Never {
             "never asks before it uses a tool"
+        } else if !self.steps
+            && (request.completion != Completion::NoToolCall || request.most_steps.is_some())
+        {
+            "does not count its steps"
         } else {
             return Ok(());
         };

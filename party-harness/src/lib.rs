@@ -32,6 +32,7 @@
 //! #     key: TurnKey { session: id, turn, attempt: 1 }, delta: Vec::new(),
 //! #     full: std::sync::Arc::new(Nothing), continuation: None, tools: Vec::new(),
 //! #     tool_choice: ToolChoice::Auto, mcp: None, own_tools: Vec::new(), ask: false, limit: None,
+//! #     completion: Default::default(), most_steps: None,
 //! #     alongside: vec![turn],
 //! # };
 //! # let tools = std::sync::Arc::new(Nothing);
@@ -83,7 +84,8 @@
 //! # Where to go
 //!
 //! Runtimes: [`scripted`] (agents from a file, for tests and first steps), [`replay`] (recordings of a
-//! real runtime as agents) and [`claude_code`] (the `claude` binary).
+//! real runtime as agents), [`claude_code`] (the `claude` binary), and with the feature `model` the module
+//! `model` (model APIs without a runtime between).
 //!
 //! ## An adapter of one's own
 //!
@@ -121,10 +123,11 @@ pub use environment::Environment;
 pub use error::{Error, ErrorKind, Result};
 pub use json::RawJson;
 pub use party_core as core;
+pub use prices::Pricing;
 pub use tool::{McpEndpoint, ToolCall, ToolChoice, ToolPort, ToolReply, ToolSpec};
 pub use turn::{
-    Answer, FullView, Recovery, RequestId, Steered, Turn, TurnControl, TurnEnd, TurnEvent, TurnKey,
-    TurnRequest,
+    Answer, Completion, FullView, Recovery, RequestId, Steered, Turn, TurnControl, TurnEnd, TurnEvent,
+    TurnKey, TurnRequest,
 };
 
 use party_core::{SeatId, SessionId};
@@ -140,12 +143,14 @@ pub struct HarnessInfo {
     pub name: String,
     /// What it can do.
     pub capabilities: Capabilities,
+    /// By what it works costs out, where it [estimates](CostSource::Estimated) them.
+    pub pricing: Option<Pricing>,
 }
 
 impl HarnessInfo {
     /// A harness of this name.
     pub fn new(name: impl Into<String>, capabilities: Capabilities) -> Self {
-        Self { name: name.into(), capabilities }
+        Self { name: name.into(), capabilities, pricing: None }
     }
 }
 

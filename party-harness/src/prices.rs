@@ -1,7 +1,7 @@
 //! What tokens cost, by model: for runtimes that report tokens and no money.
 
 use party_core::{Cost, Usage, Usd};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What a million tokens of each kind cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +131,23 @@ impl Prices {
     /// What one call of a model costs that used this much.
     pub fn cost(&self, model: &str, usage: &Usage) -> Cost {
         self.of(model).map_or(Cost::Unknown, |price| Cost::Estimated(price.of(usage)))
+    }
+}
+
+/// By what a harness works its costs out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "adapters build it")]
+pub struct Pricing {
+    /// What models cost.
+    pub prices: Arc<Prices>,
+    /// The model of seats that name none.
+    pub model: Option<String>,
+}
+
+impl Pricing {
+    /// Whether it is known what a seat costs that names this model.
+    pub fn knows(&self, model: Option<&str>) -> bool {
+        model.or(self.model.as_deref()).is_some_and(|model| self.prices.of(model).is_some())
     }
 }
 

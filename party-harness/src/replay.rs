@@ -29,6 +29,7 @@
 //! # let request = TurnRequest {
 //! #     key: TurnKey { session, turn, attempt: 1 }, delta: Vec::new(), full: std::sync::Arc::new(Nothing),
 //! #     continuation: None, tools: Vec::new(), tool_choice: ToolChoice::Auto, mcp: None,
+//! #     completion: Default::default(), most_steps: None,
 //! #     own_tools: Vec::new(), ask: false, limit: None, alongside: vec![turn],
 //! # };
 //! // What `claude -p --output-format stream-json --verbose` printed, such as a file of it.

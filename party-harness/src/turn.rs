@@ -44,6 +44,10 @@ pub struct TurnRequest {
     pub tools: Vec<ToolSpec>,
     /// Whether the model has to call one of them, for a runtime that can see to it.
     pub tool_choice: ToolChoice,
+    /// When the turn is done.
+    pub completion: Completion,
+    /// How many steps it may take; one that needs more fails. The runtime's own limit where absent.
+    pub most_steps: Option<u32>,
     /// The host's MCP server, for a runtime that reaches tools by it.
     pub mcp: Option<McpEndpoint>,
     /// The runtime's own tools of this turn, such as `Bash`; no others of its own are offered.
@@ -56,6 +60,22 @@ pub struct TurnRequest {
     /// All turns that start together on this harness, this one included, so that a harness with a
     /// timeline of its own can order them.
     pub alongside: Vec<TurnId>,
+}
+
+/// When a turn is done. A step, which is one model call with the calls of tools in its answer, that calls
+/// none is always the last: nothing is left to answer. The calls of the last step are answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Completion {
+    /// After the first step that calls no tool: what every runtime does by itself.
+    #[default]
+    NoToolCall,
+    /// After its first step.
+    FirstStep,
+    /// After the step in which this tool was called, and answered without an error.
+    ToolCall(String),
+    /// After so many steps.
+    Steps(u32),
 }
 
 /// Something that a running turn streams.

@@ -100,6 +100,7 @@ async fn a_process_per_turn_does_not_ask_and_says_so() {
         tools: ToolDoor::McpHttp,
         tool_scope: ToolScope::Turn,
         tool_choice: ToolForce::Told,
+        steps: false,
         own_tools: true,
         permissions: Permissions::Never,
         steer: false,

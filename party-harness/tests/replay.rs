@@ -158,6 +158,8 @@ fn request(turn: u64, tools: &[&str]) -> TurnRequest {
         continuation: None,
         tools: tools.iter().map(tool).collect(),
         tool_choice: ToolChoice::Auto,
+        completion: Default::default(),
+        most_steps: None,
         mcp: None,
         own_tools: Vec::new(),
         ask: false,

@@ -16,8 +16,8 @@ use crate::{
 };
 use party_core::{Cost, Failure, Offset, Outcome, Sent, TurnId, Usage, Usd};
 use party_harness::{
-    Answer, Error, ErrorKind, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn, TurnEnd,
-    TurnEvent, TurnKey, TurnRequest,
+    Answer, Completion, Error, ErrorKind, RequestId, Result, ToolChoice, ToolDoor, ToolPort, ToolSpec, Turn,
+    TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{sync::mpsc, time::timeout};
@@ -34,6 +34,7 @@ pub(crate) struct Attempt {
     pub(crate) continuation: Option<String>,
     pub(crate) tools: Vec<ToolSpec>,
     pub(crate) tool_choice: ToolChoice,
+    pub(crate) completion: Completion,
     pub(crate) own_tools: Vec<String>,
     pub(crate) ask: bool,
     pub(crate) limit: Option<Usd>,
@@ -111,6 +112,8 @@ impl Attempt {
             continuation: self.continuation.clone(),
             tools: self.tools.clone(),
             tool_choice: self.tool_choice,
+            completion: self.completion.clone(),
+            most_steps: None,
             own_tools: self.own_tools.clone(),
             ask: self.ask,
             mcp: admission.as_ref().map(Admission::endpoint),

@@ -5,8 +5,8 @@ use super::{
     host::{Port, View, message, tool},
 };
 use crate::{
-    Capabilities, CostSource, Harness, ResumeToken, RuntimeSession, ToolChoice, ToolDoor, ToolPort, Turn,
-    TurnEnd, TurnEvent, TurnKey, TurnRequest,
+    Capabilities, Completion, CostSource, Harness, ResumeToken, RuntimeSession, ToolChoice, ToolDoor,
+    ToolPort, Turn, TurnEnd, TurnEvent, TurnKey, TurnRequest,
 };
 use futures::StreamExt as _;
 use party_core::{Cost, Offset, Outcome, SeatId, TurnId};
@@ -96,6 +96,8 @@ impl<'a> Play<'a> {
             continuation: None,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
+            completion: Completion::NoToolCall,
+            most_steps: None,
             mcp: None,
             own_tools: Vec::new(),
             ask: false,

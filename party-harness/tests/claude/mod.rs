@@ -192,6 +192,8 @@ impl Bench {
             continuation: None,
             tools: Vec::new(),
             tool_choice: ToolChoice::Auto,
+            completion: Default::default(),
+            most_steps: None,
             mcp: None,
             own_tools: Vec::new(),
             ask: false,

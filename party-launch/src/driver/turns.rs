@@ -13,7 +13,8 @@ use party_core::{
 };
 use party_formats::{Effect, Engine, RunningTurn, engine_tool};
 use party_harness::{
-    Answer, Close, RequestId, ResumeToken, ToolChoice, ToolSpec, TurnEnd, TurnEvent, TurnKey,
+    Answer, Capabilities, Close, Completion, RequestId, ResumeToken, ToolChoice, ToolSpec, TurnEnd,
+    TurnEvent, TurnKey,
 };
 use serde_json::Value;
 use std::{
@@ -123,6 +124,7 @@ impl Driver {
             continuation: (running.attempt > 1).then(|| continuation(running)),
             tools: intent.offered().filter_map(|name| self.tool_spec(name)).collect(),
             tool_choice: tool_choice(&intent.tool_choice),
+            completion: completion(&intent.tool_choice, seat.harness.info().capabilities),
             own_tools: intent.offered_own().to_vec(),
             ask: intent.ask,
             limit: running.budget_left(),
@@ -259,6 +261,15 @@ const fn tool_choice(choice: &party_formats::ToolChoice) -> ToolChoice {
         party_formats::ToolChoice::Auto | party_formats::ToolChoice::None => ToolChoice::Auto,
         party_formats::ToolChoice::Once => ToolChoice::Once,
         party_formats::ToolChoice::Until(_) => ToolChoice::Always,
+    }
+}
+
+/// A turn that has to call a tool until it called a certain one is over then, where the runtime counts
+/// steps; it goes on until the model is done elsewhere.
+fn completion(choice: &party_formats::ToolChoice, can: Capabilities) -> Completion {
+    match choice {
+        party_formats::ToolChoice::Until(tool) if can.steps => Completion::ToolCall(tool.clone()),
+        _ => Completion::NoToolCall,
     }
 }
 

@@ -117,7 +117,7 @@ impl Decoder {
                 None
             }
             "message_stop" => {
-                self.reply.is_whole = true;
+                (self.reply.is_whole, self.reply.is_over) = (true, true);
                 None
             }
             "ping" => None,
@@ -135,7 +135,8 @@ impl Decoder {
                 (Open::Text, self.reply.say(text("text"), None))
             }
             "tool_use" => {
-                let call = Call { id: text("id").into(), name: text("name").into(), arguments: String::new() };
+                let call =
+                    Call { id: text("id").into(), name: text("name").into(), arguments: String::new() };
                 let number = self.reply.call(call, None)?;
                 (Open::Call { number, whole: block["input"].clone() }, None)
             }
@@ -173,7 +174,9 @@ impl Decoder {
     fn close(&mut self, index: u64) {
         match self.open.remove(&index) {
             // Without its seal it is refused.
-            Some(Open::Thinking(block)) if block["signature"].as_str().is_some_and(|seal| !seal.is_empty()) => {
+            Some(Open::Thinking(block))
+                if block["signature"].as_str().is_some_and(|seal| !seal.is_empty()) =>
+            {
                 self.reply.parts.push(Part::Kept(block));
             }
             Some(Open::Call { number, whole: Value::Object(whole) }) if !whole.is_empty() => {

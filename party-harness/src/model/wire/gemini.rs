@@ -181,9 +181,8 @@ fn stop(reason: &str) -> Stop {
     match reason {
         "MAX_TOKENS" => Stop::Length,
         "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL" => Stop::BadCall,
-        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "IMAGE_SAFETY" => {
-            Stop::Withheld(reason.to_owned())
-        }
+        "SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
+        | "IMAGE_SAFETY" => Stop::Withheld(reason.to_owned()),
         _ => Stop::Done,
     }
 }

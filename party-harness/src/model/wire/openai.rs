@@ -77,7 +77,7 @@ pub(in crate::model) struct Decoder {
 impl Decoder {
     pub(super) fn event(&mut self, data: &str) -> Result<Vec<Piece>, Fault> {
         if data.trim() == "[DONE]" {
-            self.reply.is_whole = true;
+            (self.reply.is_whole, self.reply.is_over) = (true, true);
             return Ok(Vec::new());
         }
         let chunk: Value = serde_json::from_str(data).map_err(|_| Fault::garbage(data))?;

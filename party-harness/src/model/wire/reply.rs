@@ -18,8 +18,10 @@ pub(in crate::model) struct Reply {
     /// Tokens, where the provider told them.
     pub(in crate::model) usage: Option<Usage>,
     pub(in crate::model) stop: Option<Stop>,
-    /// The provider said that this is all.
+    /// The provider said that this is all, but for a count of tokens.
     pub(in crate::model) is_whole: bool,
+    /// Nothing more comes.
+    pub(in crate::model) is_over: bool,
 }
 
 /// A part of what the model said.
@@ -49,6 +51,16 @@ pub(in crate::model) enum Piece {
     Thinking(String),
     /// An event of a kind that is not known.
     Raw(RawJson),
+}
+
+impl Piece {
+    /// How much the model wrote, in bytes.
+    pub(in crate::model) const fn len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Thinking(text) => text.len(),
+            Self::Raw(_) => 0,
+        }
+    }
 }
 
 /// Why the model stopped.
@@ -128,7 +140,9 @@ impl Call {
     pub(in crate::model) fn shown(&self) -> RawJson {
         match serde_json::from_str::<&RawValue>(self.arguments.trim()) {
             Ok(value) => value.into(),
-            Err(_) if self.arguments.trim().is_empty() => RawJson::from(Value::Object(serde_json::Map::new())),
+            Err(_) if self.arguments.trim().is_empty() => {
+                RawJson::from(Value::Object(serde_json::Map::new()))
+            }
             Err(_) => RawJson::from(Value::String(self.arguments.clone())),
         }
     }
