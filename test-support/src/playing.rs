@@ -18,13 +18,16 @@ pub(crate) struct Playing {
     turn: ModelTurn,
     steps: std::vec::IntoIter<Step>,
     sent: usize,
+    /// How many bytes may still be sent.
+    room: usize,
     flight: Flight,
 }
 
 impl Playing {
     pub(crate) fn new(dialect: Dialect, answer: Answer, flight: Flight) -> Self {
         let steps = dialect.script(&answer).into_iter();
-        Self { dialect, turn: answer.turn, steps, sent: 0, flight }
+        let room = answer.turn.cut_at_byte.unwrap_or(usize::MAX);
+        Self { dialect, turn: answer.turn, steps, sent: 0, room, flight }
     }
 
     pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
@@ -43,13 +46,17 @@ impl Playing {
                 Step::Event(_) if state.turn.truncate_after.is_some_and(|limit| state.sent >= limit) => {
                     return state.cut().await;
                 }
+                Step::Event(_) if state.room == 0 => return state.cut().await,
                 Step::Event(event) => {
                     state.sent += 1;
-                    return Some((Ok(state.dialect.framed(&event)), Some(state)));
+                    let mut bytes = state.dialect.framed(&event);
+                    bytes.truncate(state.room);
+                    state.room -= bytes.len();
+                    return Some((Ok(bytes), Some(state)));
                 }
             }
         }
-        if state.turn.sse_error.is_some() {
+        if state.turn.sse_error.is_some() || state.room == 0 {
             return state.cut().await;
         }
         state.flight.finish("sent");

@@ -114,6 +114,10 @@ pub struct ModelTurn {
     pub chunk: Option<usize>,
     /// Pause before each delta of a stream.
     pub chunk_delay_ms: u64,
+    /// Sends this as the whole body, whatever else the turn says of it.
+    pub raw: Option<String>,
+    /// The body's media type; the API's own if absent.
+    pub content_type: Option<String>,
     /// HTTP status; not 200 makes an error of `error_type` and `message`.
     pub status: Option<u16>,
     /// The API's name of the error.
@@ -126,6 +130,8 @@ pub struct ModelTurn {
     pub hang: bool,
     /// Cuts a stream after so many events.
     pub truncate_after: Option<usize>,
+    /// Cuts a stream after so many bytes of its body.
+    pub cut_at_byte: Option<usize>,
     /// A cut stream still ends its chunked body, as a proxy would.
     pub clean_end: bool,
     /// An error event after `message_start`, after which the stream is cut.

@@ -211,6 +211,12 @@ async fn reply(
     if let (Some(gate), None) = (&turn.gate, turn.gate_at_block) {
         gate.pass().await;
     }
+    if let Some(raw) = turn.raw.clone() {
+        flight.finish("sent");
+        let status = StatusCode::from_u16(turn.status.unwrap_or(200)).unwrap_or(StatusCode::OK);
+        let kind = turn.content_type.as_deref().unwrap_or("text/event-stream");
+        return shared.respond(status, kind, &turn.headers, Body::from(raw));
+    }
     if let Some(status) = turn.status.filter(|status| *status != 200) {
         flight.finish("sent");
         let kind = turn.error_type.as_deref().unwrap_or("api_error");
@@ -235,9 +241,10 @@ impl Shared {
     }
 
     fn event_stream(&self, dialect: Dialect, answer: Answer, flight: Flight) -> Response {
-        let headers = answer.turn.headers.clone();
+        let (headers, kind) = (answer.turn.headers.clone(), answer.turn.content_type.clone());
         let body = Body::from_stream(Playing::new(dialect, answer, flight).into_stream());
-        self.respond(StatusCode::OK, "text/event-stream", &headers, body)
+        let kind = kind.as_deref().unwrap_or("text/event-stream");
+        self.respond(StatusCode::OK, kind, &headers, body)
     }
 
     fn respond(

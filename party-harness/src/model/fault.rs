@@ -261,8 +261,8 @@ mod tests {
 
     #[test]
     fn google_says_when_to_come_again() {
-        let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"You exceeded your current
-            quota, please check your plan","details":[{"retryDelay":"37.5s"}]}}"#;
+        let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":
+            "You exceeded your current quota, please check your plan","details":[{"retryDelay":"37.5s"}]}}"#;
         let expected = (RateLimited, After(Duration::from_millis(37_500)));
         let fault = Fault::refused(429, body.as_bytes(), None);
         assert_eq!((fault.failure, fault.again), expected, "{}", fault.reason);

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn a_server_says_when_in_many_ways() {
-        let cases: [(&[(&str, &str)], Option<u128>); 12] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Headers<'_>, Option<u128>); 12] = [
             (&[], None),
             (&[("retry-after", "7")], Some(7_000)),
             (&[("retry-after", "0.5")], Some(500)),

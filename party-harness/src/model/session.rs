@@ -3,6 +3,7 @@
 use super::{
     Setup,
     bill::Bill,
+    fault::Fault,
     http::Http,
     run::{Run, Running},
     talk::talk,
@@ -70,6 +71,16 @@ impl Inner {
             stop: CancellationToken::new(),
             turns: TaskTracker::new(),
         })
+    }
+
+    /// What a server says of a failure may show what it was sent.
+    pub(super) fn without_key(&self, mut fault: Fault) -> Fault {
+        let header = self.key.as_ref().and_then(|header| header.to_str().ok()).unwrap_or_default();
+        let key = header.strip_prefix(self.setup.wire.key_header().1).unwrap_or(header);
+        if !key.is_empty() {
+            fault.reason = fault.reason.replace(key, "(the key)");
+        }
+        fault
     }
 
     /// Ends what runs, and returns when it has ended.

@@ -47,10 +47,10 @@ impl Events {
         Ok(events)
     }
 
-    /// What stands at the end of the stream without its empty line.
+    /// What stands at the end of the stream without its empty line. A line without its end may be cut.
     pub(super) fn finish(&mut self) -> Option<String> {
-        let last = self.end_line();
-        last.or_else(|| self.take())
+        self.line.clear();
+        self.take()
     }
 
     fn end_line(&mut self) -> Option<String> {
@@ -81,6 +81,7 @@ impl Events {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn all(pieces: &[&[u8]]) -> Vec<String> {
         let mut events = Events::new(1_000);
@@ -91,7 +92,7 @@ mod tests {
 
     const STREAM: &[u8] =
         "\u{feff}event: a\r\ndata: {\"x\":\r\ndata: 1}\r\n\r\n: note\n\ndata:größer\u{2028}\n\n\
-        data: by\rdata\r\rid: 7\ndata: last"
+        data: by\rdata\r\rid: 7\ndata: last\ndata: cu"
             .as_bytes();
 
     #[test]
@@ -122,5 +123,37 @@ mod tests {
     #[test]
     fn what_is_no_utf_8_is_replaced() {
         assert_eq!(all(&[b"data: a\xffb\n\n"]), ["a\u{fffd}b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_the_same_events_however_they_are_cut(
+            lines in prop::collection::vec("(data: ?|event: ?|: |)[a-zä{}\"]{0,9}(\r\n|\n|\r)", 0..20),
+            noise in prop::collection::vec(any::<u8>(), 0..20),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let mut stream = lines.concat().into_bytes();
+            stream.extend(noise);
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+            cuts.sort_unstable();
+            let mut pieces = Vec::new();
+            let mut begin = 0;
+            for cut in cuts.into_iter().chain([stream.len()]) {
+                pieces.push(&stream[begin..cut]);
+                begin = cut;
+            }
+            prop_assert_eq!(all(&pieces), all(&[&stream]));
+        }
+
+        #[test]
+        fn never_more_is_held_than_may_be(stream in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut events = Events::new(50);
+            for byte in stream {
+                if events.feed(&[byte]).is_err() {
+                    break;
+                }
+                prop_assert!(events.line.len() + events.data.as_ref().map_or(0, Vec::len) <= 50);
+            }
+        }
     }
 }

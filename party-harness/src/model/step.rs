@@ -79,7 +79,7 @@ impl Run {
             }
         };
         bill.settle(read.is_ok());
-        read.map_err(|fault| Failed { fault, has_shown: heard.has_shown })
+        read.map_err(|fault| Failed { fault: inner.without_key(fault), has_shown: heard.has_shown })
     }
 
     /// Reads an answer to its end, and shows what there is to see.

@@ -42,7 +42,7 @@ impl Stage for ModelStage {
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
         let mut scenario = Scenario::new().count_side();
         for (seat, parts) in &cast {
-            for turn in parts.iter().map(|part| model_turns(part)).collect::<Option<Vec<_>>>()?.concat() {
+            for turn in parts.iter().map(model_turns).collect::<Option<Vec<_>>>()?.concat() {
                 scenario = scenario.turn(turn.when(system_of(*seat)));
             }
         }
