@@ -2,7 +2,7 @@
 
 use crate::{
     Error, ErrorKind, HostTool, Party, Result, Seat, base_environment,
-    capable::{Seated, check_capabilities},
+    capable::{Seated, check_capabilities, check_prices},
     driver::{Driver, Parts, Port, Status, recover},
     lease::Held,
     log::{Log, fold, message},
@@ -11,7 +11,7 @@ use crate::{
     tool::Toolbox,
 };
 use party_bus::{Bus, Owner};
-use party_core::{Author, BudgetTerms, SeatId, SessionId, Usd};
+use party_core::{Author, BudgetTerms, SeatId, SeatSpec, SessionId, Usd};
 use party_formats::{Engine, Format};
 use party_harness::{Environment, Harness, ResumeToken, ToolDoor, ToolPort, Turn, TurnKey};
 use std::{
@@ -41,6 +41,7 @@ pub struct PartyBuilder {
     pub(crate) format: Option<Format>,
     pub(crate) seats: Vec<Seat>,
     pub(crate) budget: Option<BudgetTerms>,
+    allows_unknown_prices: bool,
     tools: Vec<Arc<dyn HostTool>>,
 }
 
@@ -56,6 +57,7 @@ impl PartyBuilder {
             format: None,
             seats: Vec::new(),
             budget: None,
+            allows_unknown_prices: false,
             tools: Vec::new(),
         }
     }
@@ -133,11 +135,20 @@ impl PartyBuilder {
         self
     }
 
+    /// Lets seats run of which nobody knows what they cost: on a model that its harness has no price for,
+    /// or, within a budget, on a harness that knows no costs. Each attempt is charged all that its turn
+    /// has set aside then. Without this such a seat is refused, at the start and when a session is resumed.
+    #[must_use]
+    pub const fn allow_unknown_prices(mut self) -> Self {
+        self.allows_unknown_prices = true;
+        self
+    }
+
     /// Starts a session with its first message. When this returns, both are stored.
     ///
     /// # Errors
-    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`], [`ErrorKind::Tool`] and
-    /// [`ErrorKind::Harness`] before anything is written; then [`ErrorKind::Bus`] and
+    /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`], [`ErrorKind::Price`],
+    /// [`ErrorKind::Tool`] and [`ErrorKind::Harness`] before anything is written; then [`ErrorKind::Bus`] and
     /// [`ErrorKind::Io`].
     pub async fn start(mut self, question: &str) -> Result<Party> {
         if question.trim().is_empty() {
@@ -162,7 +173,7 @@ impl PartyBuilder {
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
     /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
     /// runtime is not there, [`ErrorKind::Unsupported`] where one cannot hold what the format asks
-    /// for, [`ErrorKind::Tool`] where a tool is missing that the session was started with: nothing is
+    /// for, [`ErrorKind::Price`] where nobody knows what a seat costs, [`ErrorKind::Tool`] where a tool is missing that the session was started with: nothing is
     /// written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
@@ -185,6 +196,7 @@ impl PartyBuilder {
         let seats = engine.seats().iter();
         let seats = seats.map(|seat| Seated { name: &seat.name, role: &seat.role, harness: &seat.harness });
         engine.format().map_or(Ok(()), |format| check_capabilities(format, seats, &self.harnesses))?;
+        self.check_prices(engine.seats(), engine.budget().is_some())?;
         let held = Held::acquire(&self.bus, session).await?;
         // The last driver may have written until its lease went over to us.
         let (engine, folded) = match fold(self.bus.as_ref(), session).await {
@@ -193,6 +205,10 @@ impl PartyBuilder {
         };
         let log = self.log(engine, &held);
         self.drive(log, held, (mcp, tools), folded).await
+    }
+
+    pub(crate) fn check_prices(&self, seats: &[SeatSpec], has_budget: bool) -> Result<()> {
+        if self.allows_unknown_prices { Ok(()) } else { check_prices(seats, has_budget, &self.harnesses) }
     }
 
     fn unambiguous(&self) -> Result<()> {

@@ -2,8 +2,9 @@
 //! start, rather than found out in the middle.
 
 use crate::{Error, ErrorKind, Result};
+use party_core::SeatSpec;
 use party_formats::{Format, Intent};
-use party_harness::{Capabilities, Harness, Permissions, ToolDoor, ToolScope};
+use party_harness::{Capabilities, CostSource, Harness, Permissions, ToolDoor, ToolScope};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A seat as the check sees it.
@@ -36,6 +37,35 @@ pub(crate) fn check_capabilities<'s>(
                 return Err(Error::new(ErrorKind::Unsupported, context));
             }
         }
+    }
+    Ok(())
+}
+
+/// Refuses a seat of which nobody can know what it costs: its harness has no price for its model, or
+/// knows no costs at all where there is a budget to hold them against.
+pub(crate) fn check_prices(
+    seats: &[SeatSpec],
+    has_budget: bool,
+    harnesses: &BTreeMap<String, Arc<dyn Harness>>,
+) -> Result<()> {
+    for SeatSpec { name, harness, model, .. } in seats {
+        let Some(info) = harnesses.get(harness).map(|harness| harness.info()) else { continue };
+        let (why, way_out) = match (&info.pricing, info.capabilities.cost) {
+            (Some(pricing), CostSource::Estimated) if !pricing.knows(model.as_deref()) => {
+                let Some(model) = model.as_deref().or(pricing.model.as_deref()) else { continue };
+                let why = format!("model `{model}` on harness `{harness}` has no price");
+                (why, "give it one among the harness's prices")
+            }
+            (_, CostSource::Unknown) if has_budget => {
+                let why = format!("harness `{harness}` does not know its costs, and there is a budget");
+                (why, "run it on another")
+            }
+            _ => continue,
+        };
+        let context = format!(
+            "nobody knows what seat `{name}` costs: {why}; {way_out}, or allow it by `allow_unknown_prices`"
+        );
+        return Err(Error::new(ErrorKind::Price, context));
     }
     Ok(())
 }

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     NewerVersion,
     /// There is no such session.
     NotFound,
+    /// Nobody knows what a seat costs.
+    Price,
     /// A host's tool cannot be offered, or one that the session was opened with was not given.
     Tool,
     /// A runtime cannot hold what an intent of the format asks for.

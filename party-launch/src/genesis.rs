@@ -84,6 +84,7 @@ impl PartyBuilder {
         let seats = specs.iter();
         let seats = seats.map(|seat| Seated { name: &seat.name, role: &seat.role, harness: &seat.harness });
         check_capabilities(&format, seats, &self.harnesses)?;
+        self.check_prices(&specs, self.budget.is_some())?;
         let opened = SessionOpened {
             min_engine: ENGINE_VERSION,
             format_name: format.name.clone(),

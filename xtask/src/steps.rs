@@ -64,10 +64,12 @@ fn real(workspace: &Workspace, download: &mut Download) -> Result<(), String> {
     status(command.envs(fetched.iter().map(|one| (one.variable(), one.binary()))))
 }
 
-/// Each set of features of the one crate that has several builds without warnings, too.
+/// Each set of features of the crates that have several builds without warnings, too.
 fn feature_sets(workspace: &Workspace) -> Result<(), String> {
-    for features in ["", "sqlite", "postgres", "front", "conformance"] {
-        let mut clippy = workspace.cargo(["clippy", "-p", "party-bus", "--no-default-features"]);
+    let bus = ["", "sqlite", "postgres", "front", "conformance"].map(|features| ("party-bus", features));
+    let harness = ["", "model"].map(|features| ("party-harness", features));
+    for (name, features) in bus.into_iter().chain(harness) {
+        let mut clippy = workspace.cargo(["clippy", "-p", name, "--no-default-features"]);
         status(clippy.args(["--features", features, "--", "-D", "warnings"]))?;
     }
     Ok(())

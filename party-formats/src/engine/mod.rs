@@ -18,7 +18,7 @@ pub use state::{Bound, Question, RunningTurn, ToolRecord};
 
 use crate::{Format, Intent};
 use party_core::{
-    CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec,
+    BudgetTerms, CloseReason, Event, HostToolTerms, NewRecord, Offset, Record, RecordClass, SeatId, SeatSpec,
     SessionClosed, SessionId, ThreadId, Timestamp, TurnId,
 };
 use serde::{Deserialize, Serialize};
@@ -141,6 +141,11 @@ impl Engine {
     /// A seat.
     pub fn seat(&self, seat: SeatId) -> Option<&SeatSpec> {
         self.seats().get(usize::from(seat.0))
+    }
+
+    /// What the session may spend, where there is a limit.
+    pub fn budget(&self) -> Option<BudgetTerms> {
+        self.opened.as_ref()?.budget
     }
 
     /// The shared thread, once the session is open.
