@@ -100,6 +100,7 @@
 pub mod claude_code;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod openclaw;
 pub mod replay;
 pub mod scripted;
 
