@@ -98,6 +98,7 @@
 //! `harness_conformance!`. Its module says what it needs.
 
 pub mod claude_code;
+pub mod codex;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod openclaw;

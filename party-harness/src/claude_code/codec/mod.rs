@@ -19,7 +19,7 @@ mod outcome;
 mod poison;
 mod read;
 mod said;
-mod seen;
+pub(crate) mod seen;
 mod tasks;
 mod turn;
 pub(crate) mod unescape;

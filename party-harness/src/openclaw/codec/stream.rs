@@ -129,7 +129,8 @@ impl Run {
             Some("error") => {
                 let detail = filled(fields, "errorDetail").and_then(|detail| detail.field("failoverReason"));
                 self.told.failure = detail.and_then(Json::string).as_deref().and_then(failure::named);
-                self.told.error = self.told.error.take().filter(|error| !error.is_empty()).or(string("errorMessage"));
+                self.told.error =
+                    self.told.error.take().filter(|error| !error.is_empty()).or(string("errorMessage"));
             }
             _ => return false,
         }

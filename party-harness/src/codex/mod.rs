@@ -1,0 +1,3 @@
+//! Codex: one `codex app-server` that runs agents, each in a thread of its own, over its WebSocket.
+
+pub mod codec;
