@@ -19,6 +19,7 @@ impl Run {
     pub(super) fn began(&mut self, item: &Item<'_>, out: &mut Vec<TurnEvent>) -> bool {
         match item.kind.and_then(plain) {
             Some("userMessage" | "agentMessage" | "reasoning" | "functionCallOutput" | "plan") => {}
+            Some("contextCompaction") if !self.is_new(item) => {}
             Some("contextCompaction") => {
                 out.push(TurnEvent::Waiting { reason: "the conversation is being compacted".to_owned() });
             }
