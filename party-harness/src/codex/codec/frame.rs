@@ -130,6 +130,12 @@ pub(in crate::codex) struct TurnView<'a> {
     pub(in crate::codex) items: Option<Json<'a>>,
 }
 
+impl<'a> TurnView<'a> {
+    pub(in crate::codex) fn status(&self) -> Option<&'a str> {
+        plain(self.status?)
+    }
+}
+
 /// An error of a turn.
 #[derive(Debug, Default, Clone, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -171,8 +177,6 @@ pub(in crate::codex) struct Item<'a> {
     #[serde(borrow)]
     pub(super) content: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) client_id: Option<Json<'a>>,
-    #[serde(borrow)]
     pub(super) command: Option<Json<'a>>,
     #[serde(borrow)]
     pub(super) cwd: Option<Json<'a>>,
@@ -198,11 +202,4 @@ pub(in crate::codex) struct Item<'a> {
     pub(super) success: Option<Json<'a>>,
     #[serde(borrow)]
     pub(super) query: Option<Json<'a>>,
-}
-
-impl Item<'_> {
-    /// Whose message it is: the id under which it was sent.
-    pub(in crate::codex) fn client_id(&self) -> Option<String> {
-        self.client_id?.string()
-    }
 }

@@ -20,7 +20,8 @@ mod run;
 mod verdict;
 
 pub use asked::{Asked, Question};
-pub(super) use frame::Frame;
+pub(super) use frame::{Frame, TurnView};
+pub(super) use item::{PATCH, SHELL};
 pub(super) use run::Run;
 pub(super) use verdict::one_line;
 pub use verdict::{Status, Verdict};
