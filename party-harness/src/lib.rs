@@ -100,10 +100,12 @@
 //! `harness_conformance!`. Its module says what it needs.
 
 pub mod claude_code;
+pub mod codex;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod openclaw;
 pub mod prices;
 pub mod replay;
 pub mod scripted;
@@ -114,6 +116,8 @@ mod error;
 mod json;
 mod player;
 mod process;
+#[expect(dead_code, reason = "its first users are on their way")]
+mod socket;
 mod tool;
 mod turn;
 

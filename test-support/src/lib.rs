@@ -18,6 +18,7 @@
 mod answer;
 mod block;
 mod claude;
+mod codex;
 mod dialect;
 mod gate;
 mod log;
@@ -30,6 +31,7 @@ mod wire;
 
 pub use block::{Block, SseError};
 pub use claude::{ClaudeVersion, claude_binary, claude_env};
+pub use codex::codex_binary;
 pub use gate::Gate;
 pub use scenario::{ModelTurn, OneOrMany, Scenario};
 pub use server::FakeModel;

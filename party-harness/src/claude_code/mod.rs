@@ -15,7 +15,7 @@
 //! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
 
 mod attempt;
-mod codec;
+pub(crate) mod codec;
 mod files;
 mod identity;
 mod inner;

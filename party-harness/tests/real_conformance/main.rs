@@ -1,6 +1,7 @@
 //! The suite that every harness has to pass, for those that run a real binary against a fake model.
 
 mod claude;
+mod codex;
 mod mcp;
 #[path = "../stages/mod.rs"]
 mod stages;
@@ -56,6 +57,19 @@ mod persistent_older {
     #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> ClaudeStage {
         ClaudeStage::new(ClaudeVersion::Older, |program| ClaudeCode::new(program).persistent())
+    }
+
+    harness_conformance!(make);
+}
+
+/// One server for all seats.
+mod codex_server {
+    use crate::codex::CodexStage;
+    use party_harness::harness_conformance;
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> CodexStage {
+        CodexStage::new()
     }
 
     harness_conformance!(make);

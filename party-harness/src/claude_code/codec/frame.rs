@@ -8,7 +8,7 @@ const LARGE: usize = 1 << 20;
 
 /// A line as it came, without its end.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame<'a> {
+pub(crate) enum Frame<'a> {
     Line(Cow<'a, [u8]>),
     /// A line over the limit, of which only the length is known.
     TooLong(usize),
@@ -16,19 +16,19 @@ pub(super) enum Frame<'a> {
 
 /// Cuts on `\n` and nothing else: the CLI writes U+2028 unescaped.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Framer {
+pub(crate) struct Framer {
     limit: usize,
     line: Vec<u8>,
     skipped: usize,
 }
 
 impl Framer {
-    pub(super) const fn new(limit: usize) -> Self {
+    pub(crate) const fn new(limit: usize) -> Self {
         Self { limit, line: Vec::new(), skipped: 0 }
     }
 
     /// Takes bytes off `chunk`: the next line that they end, of those that are not empty.
-    pub(super) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Frame<'a>> {
+    pub(crate) fn next<'a>(&mut self, chunk: &mut &'a [u8]) -> Option<Frame<'a>> {
         while let Some(end) = memchr(b'\n', chunk) {
             let (line, rest) = (&chunk[..end], &chunk[end + 1..]);
             *chunk = rest;
@@ -46,7 +46,7 @@ impl Framer {
     }
 
     /// What stands behind the last line end.
-    pub(super) fn finish(&mut self) -> Option<Frame<'static>> {
+    pub(crate) fn finish(&mut self) -> Option<Frame<'static>> {
         let (line, skipped) = (std::mem::take(&mut self.line), std::mem::take(&mut self.skipped));
         match (line.is_empty(), skipped) {
             (true, 0) => None,

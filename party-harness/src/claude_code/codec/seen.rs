@@ -10,7 +10,7 @@ const HALF: usize = 4096;
 
 /// What an id is the id of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Line,
     Call,
     Answer,
@@ -26,14 +26,14 @@ type Hashes = HashSet<u64, BuildHasherDefault<DefaultHasher>>;
 /// The latest ids, as hashes: their number and their size are bounded. The older half is forgotten
 /// whenever the newer one is full.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     newer: Hashes,
     older: Hashes,
 }
 
 impl Seen {
     /// Whether it is new.
-    pub(super) fn insert(&mut self, kind: Kind, id: impl Hash) -> bool {
+    pub(crate) fn insert(&mut self, kind: Kind, id: impl Hash) -> bool {
         let hash = hash(kind, id);
         if self.older.contains(&hash) || !self.newer.insert(hash) {
             return false;

@@ -6,25 +6,25 @@ use std::{borrow::Cow, sync::Arc};
 
 /// The inside of a JSON string that is known to be whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text<'a>(&'a str);
+pub(crate) struct Text<'a>(&'a str);
 
 /// A text that may still have to be copied to its final place, once its line is gone: a large line
 /// and its text never stand in memory three times.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Prose {
+pub(crate) enum Prose {
     Shared(Arc<str>),
     Own(String),
 }
 
 impl Prose {
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Shared(text) => text,
             Self::Own(text) => text,
         }
     }
 
-    pub(super) fn share(self) -> Arc<str> {
+    pub(crate) fn share(self) -> Arc<str> {
         match self {
             Self::Shared(text) => text,
             Self::Own(text) => text.into(),
@@ -33,11 +33,11 @@ impl Prose {
 }
 
 impl<'a> Text<'a> {
-    pub(super) const fn escaped(inner: &'a str) -> Self {
+    pub(crate) const fn escaped(inner: &'a str) -> Self {
         Self(inner)
     }
 
-    pub(super) fn to_cow(self) -> Cow<'a, str> {
+    pub(crate) fn to_cow(self) -> Cow<'a, str> {
         if memchr(b'\\', self.0.as_bytes()).is_none() {
             return Cow::Borrowed(self.0);
         }
@@ -51,7 +51,7 @@ impl<'a> Text<'a> {
         Cow::Owned(text)
     }
 
-    pub(super) fn to_prose(self) -> Prose {
+    pub(crate) fn to_prose(self) -> Prose {
         match self.to_cow() {
             Cow::Borrowed(text) => Prose::Shared(text.into()),
             Cow::Owned(text) => Prose::Own(text),
@@ -59,7 +59,7 @@ impl<'a> Text<'a> {
     }
 
     /// Whether it reads so, found without building it.
-    pub(super) fn is(self, text: &str) -> bool {
+    pub(crate) fn is(self, text: &str) -> bool {
         let rest = Pieces(self.0).try_fold(text, |rest, piece| match piece {
             Piece::Run(run) => rest.strip_prefix(run),
             Piece::Char(char) => rest.strip_prefix(char),
@@ -70,7 +70,7 @@ impl<'a> Text<'a> {
 
 /// The JSON text with the halves of pairs replaced; borrowed where there are none. It stays as long
 /// as it was.
-pub(super) fn without_halves(json: &str) -> Cow<'_, str> {
+pub(crate) fn without_halves(json: &str) -> Cow<'_, str> {
     let mut mended: Option<String> = None;
     let (mut at, mut kept) = (0, 0);
     while let Some(next) = json.get(at..).and_then(|rest| memchr(b'\\', rest.as_bytes())) {

@@ -11,35 +11,35 @@ use std::fmt;
 
 /// A JSON value as the text that it is. Whoever asks it for another kind of value gets none.
 #[derive(Debug, Clone, Copy, Deserialize)]
-pub(super) struct Json<'a>(#[serde(borrow)] &'a RawValue);
+pub(crate) struct Json<'a>(#[serde(borrow)] &'a RawValue);
 
 impl<'a> Json<'a> {
     /// The value of a whole JSON text.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    pub(super) fn get(self) -> &'a str {
+    pub(crate) fn get(self) -> &'a str {
         self.0.get()
     }
 
     /// The fields of an object.
-    pub(super) fn fields(self) -> Fields<'a> {
+    pub(crate) fn fields(self) -> Fields<'a> {
         Fields::read(self.get()).unwrap_or_default()
     }
 
     /// The last field of this name.
-    pub(super) fn field(self, name: &str) -> Option<Self> {
+    pub(crate) fn field(self, name: &str) -> Option<Self> {
         self.fields().get(name)
     }
 
     /// The values of an array.
-    pub(super) fn items(self) -> Option<Vec<Self>> {
+    pub(crate) fn items(self) -> Option<Vec<Self>> {
         serde_json::from_str(self.get()).ok()
     }
 
     /// Whether it holds anything: neither null nor an empty object or array.
-    pub(super) fn is_filled(self) -> bool {
+    pub(crate) fn is_filled(self) -> bool {
         match self.get().as_bytes().first() {
             Some(b'{') => !self.fields().0.is_empty(),
             Some(b'[') => self.items().is_some_and(|items| !items.is_empty()),
@@ -47,27 +47,27 @@ impl<'a> Json<'a> {
         }
     }
 
-    pub(super) fn text(self) -> Option<Text<'a>> {
+    pub(crate) fn text(self) -> Option<Text<'a>> {
         unquoted(self.get()).map(Text::escaped)
     }
 
-    pub(super) fn string(self) -> Option<String> {
+    pub(crate) fn string(self) -> Option<String> {
         Some(self.text()?.to_cow().into_owned())
     }
 
-    pub(super) fn bool(self) -> Option<bool> {
+    pub(crate) fn bool(self) -> Option<bool> {
         self.get().parse().ok()
     }
 
-    pub(super) fn u64(self) -> Option<u64> {
+    pub(crate) fn u64(self) -> Option<u64> {
         self.get().parse().ok()
     }
 
-    pub(super) fn i64(self) -> Option<i64> {
+    pub(crate) fn i64(self) -> Option<i64> {
         self.get().parse().ok()
     }
 
-    pub(super) fn f64(self) -> Option<f64> {
+    pub(crate) fn f64(self) -> Option<f64> {
         self.get().parse().ok()
     }
 }
@@ -79,27 +79,27 @@ impl From<Json<'_>> for RawJson {
 }
 
 /// A whole JSON text that is handed on.
-pub(super) fn raw(text: &str) -> RawJson {
+pub(crate) fn raw(text: &str) -> RawJson {
     RawJson::trusted(&without_halves(text))
 }
 
 /// The fields of an object in their order. Names are as they are written; none that is read here
 /// needs an escape.
 #[derive(Debug, Default)]
-pub(super) struct Fields<'a>(Vec<(&'a str, Json<'a>)>);
+pub(crate) struct Fields<'a>(Vec<(&'a str, Json<'a>)>);
 
 impl<'a> Fields<'a> {
     /// Of a whole JSON text; `None` where it is no object.
-    pub(super) fn read(text: &'a str) -> Option<Self> {
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
     /// The last field of this name.
-    pub(super) fn get(&self, name: &str) -> Option<Json<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<Json<'a>> {
         self.0.iter().rfind(|(field, _)| *field == name).map(|(_, value)| *value)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
         self.0.iter().copied()
     }
 }

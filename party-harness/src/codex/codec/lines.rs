@@ -1,0 +1,153 @@
+//! From lines to turns.
+
+use super::{
+    Asked, Decoded, Decoder, RUNS,
+    frame::{Frame, Line, plain},
+    run::Run,
+};
+use crate::{
+    RawJson,
+    claude_code::codec::{
+        frame::Frame as Cut,
+        seen::Kind,
+        view::{Fields, Json, raw},
+    },
+};
+use serde_json::json;
+use std::sync::Arc;
+
+/// How much of a line that is no JSON is shown.
+const SHOWN: usize = 4096;
+
+/// Methods that belong to no turn and are known.
+const KNOWN: [&str; 17] = [
+    "account/rateLimits/updated",
+    "account/updated",
+    "mcpServer/startupStatus/updated",
+    "remoteControl/status/changed",
+    "skills/changed",
+    "thread/archived",
+    "thread/closed",
+    "thread/compacted",
+    "thread/goal/cleared",
+    "thread/goal/updated",
+    "thread/name/updated",
+    "thread/queue/changed",
+    "thread/readState/changed",
+    "thread/settings/updated",
+    "thread/started",
+    "thread/status/changed",
+    "thread/unarchived",
+];
+
+impl Decoder {
+    pub(super) fn line(&mut self, line: Cut<'_>) {
+        let bytes = match line {
+            Cut::Line(bytes) => bytes,
+            Cut::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
+        };
+        let text = std::str::from_utf8(&bytes).ok();
+        match text.and_then(|text| Some((Line::read(text)?, text))) {
+            Some((line, text)) => self.object(line, text),
+            None if bytes.iter().all(u8::is_ascii_whitespace) => {}
+            None => match text.filter(|text| Json::read(text).is_some()) {
+                Some(text) => self.other(raw(text)),
+                None => {
+                    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+                    self.other(json!({ "noJson": shown }).into());
+                }
+            },
+        }
+    }
+
+    fn object<'a>(&mut self, mut line: Line<'a>, text: &'a str) {
+        match line.dir.and_then(plain) {
+            None => self.frame(line.into_frame(), text),
+            Some("s2c") => {
+                let Some(frame) = line.msg.take() else { return };
+                // The frame's own text is looked for where it is handed on.
+                self.frame(frame, text);
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn frame(&mut self, frame: Frame<'_>, text: &str) {
+        match (frame.method(), frame.id) {
+            (Some(method), Some(id)) => self.asked(Asked::read(method, id, &frame)),
+            (Some(method), None) => self.told(method, &frame, text),
+            (None, Some(id)) => self.answered(id, &frame),
+            (None, None) => self.other(own(text)),
+        }
+    }
+
+    /// A question that is asked again has the same id, and is about the same.
+    fn asked(&mut self, asked: Asked) {
+        if self.seen.insert(Kind::Asked, (asked.id.get(), &asked.thread, &asked.turn)) {
+            self.out.push(Decoded::Asked(Box::new(asked)));
+        }
+    }
+
+    fn answered(&mut self, id: Json<'_>, frame: &Frame<'_>) {
+        let Some(error) = frame.error.map(Json::fields) else { return };
+        let code = error.get("code").and_then(Json::i64).unwrap_or_default();
+        let message = error.get("message").and_then(Json::string).unwrap_or_default();
+        if self.seen.insert(Kind::Answered, (id.get(), &message)) {
+            self.out.push(Decoded::Refused { id: raw(id.get()), code, message });
+        }
+    }
+
+    fn told(&mut self, method: &str, frame: &Frame<'_>, text: &str) {
+        let params = &frame.params;
+        let turn = params.turn_id.or_else(|| params.turn.as_ref()?.id).and_then(plain);
+        match (turn, params.thread_id.and_then(plain)) {
+            (Some(turn), Some(thread)) => self.of_turn(thread, turn, frame, text),
+            _ if method == "serverRequest/resolved" => self.settled(params.request_id),
+            _ if KNOWN.contains(&method) => {}
+            _ => self.other(own(text)),
+        }
+    }
+
+    fn settled(&mut self, id: Option<Json<'_>>) {
+        let Some(id) = id else { return };
+        if self.seen.insert(Kind::Withdrawn, id.get()) {
+            self.out.push(Decoded::Settled { id: raw(id.get()) });
+        }
+    }
+
+    fn of_turn(&mut self, thread: &str, turn: &str, frame: &Frame<'_>, text: &str) {
+        let name = match self.runs.get_key_value(turn) {
+            Some((name, _)) => Arc::clone(name),
+            None => self.begin(thread, turn),
+        };
+        let mut events = Vec::new();
+        let Some(run) = self.runs.get_mut(&name) else { return };
+        let verdict = run.read(frame, text, &mut events);
+        self.out.extend(events.into_iter().map(|event| Decoded::Event { turn: Arc::clone(&name), event }));
+        if let Some(verdict) = verdict {
+            self.out.push(Decoded::Ended { turn: name, verdict: Box::new(verdict) });
+        }
+    }
+
+    /// A turn that was not heard of. Of too many, the oldest is forgotten: their names are in order.
+    fn begin(&mut self, thread: &str, turn: &str) -> Arc<str> {
+        if self.runs.len() >= RUNS {
+            self.runs.pop_first();
+        }
+        let name: Arc<str> = turn.into();
+        self.runs.insert(Arc::clone(&name), Run::new(&self.namespace));
+        self.out.push(Decoded::Began { thread: thread.into(), turn: Arc::clone(&name) });
+        name
+    }
+
+    fn other(&mut self, json: RawJson) {
+        self.out.push(Decoded::Other(json));
+    }
+}
+
+/// The frame's own text, also where it stands in a recording's line.
+pub(super) fn own(text: &str) -> RawJson {
+    let fields = Fields::read(text).unwrap_or_default();
+    let recorded = fields.get("dir").and_then(|_| fields.get("msg"));
+    raw(recorded.map_or(text.trim(), Json::get))
+}

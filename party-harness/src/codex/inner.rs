@@ -1,0 +1,152 @@
+//! One seat's session: who it is, where it stands, and what ends it.
+
+use super::{
+    hub::Hub,
+    link::Link,
+    shape::{Shape, marker},
+    token::{Place, Token, Trace},
+};
+use crate::{Close, Error, ErrorKind, Health, Result, RuntimeSpec, RuntimeState, ToolPort, process::tree};
+use serde_json::json;
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::time::timeout;
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TaskTrackerToken},
+};
+
+/// How long a seat's processes may take to die of SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) hub: Arc<Hub>,
+    pub(super) spec: RuntimeSpec,
+    pub(super) tools: Arc<dyn ToolPort>,
+    pub(super) place: Place,
+    resumed: bool,
+    state: Mutex<State>,
+    pub(super) stop: CancellationToken,
+    /// There is no time to end anything in order.
+    pub(super) kill: CancellationToken,
+    turns: TaskTracker,
+}
+
+#[derive(Debug)]
+struct State {
+    token: Option<Token>,
+    /// The connection on which the token's thread is loaded with all that it needs.
+    loaded: Option<u64>,
+    trace: Option<Trace>,
+    busy: bool,
+}
+
+impl Inner {
+    pub(super) fn open(hub: Arc<Hub>, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Self> {
+        let (place, trace) = (Place::of(&spec), Trace::read(&spec)?);
+        let token = spec.resume.as_ref().and_then(Token::read).filter(|token| token.place == place);
+        let resumed = token.is_some();
+        let state = Mutex::new(State { token, loaded: None, trace, busy: false });
+        let (stop, kill, turns) = Default::default();
+        Ok(Self { hub, spec, tools, place, resumed, state, stop, kill, turns })
+    }
+
+    pub(super) fn token(&self) -> Option<Token> {
+        self.state().token.clone()
+    }
+
+    pub(super) fn trace(&self) -> Option<Trace> {
+        self.state().trace.clone()
+    }
+
+    pub(super) fn traced(&self, trace: Trace) {
+        self.state().trace = Some(trace);
+    }
+
+    /// The thread is the session's from now on, on this connection; or there is none.
+    pub(super) fn remember(&self, token: Option<Token>, loaded: Option<u64>) {
+        let mut state = self.state();
+        (state.token, state.loaded) = (token, loaded);
+    }
+
+    pub(super) fn is_loaded(&self, link: &Link) -> bool {
+        self.state().loaded == Some(link.generation)
+    }
+
+    pub(super) fn runtime_state(&self) -> RuntimeState {
+        let state = self.state();
+        let health = match state.busy {
+            _ if self.stop.is_cancelled() => Health::Closed,
+            true => Health::Running,
+            false => Health::Idle,
+        };
+        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.resumed, health }
+    }
+
+    /// Ends what runs, and waits until all of it is gone. The thread is left to the server, which
+    /// unloads it in its own time.
+    pub(super) async fn end(&self, how: Close) {
+        if matches!(how, Close::Now) {
+            self.kill.cancel();
+        }
+        self.stop.cancel();
+        self.turns.close();
+        self.turns.wait().await;
+    }
+
+    /// Held as long as a turn runs; none for a session that is closed.
+    pub(super) fn turn_token(&self) -> Result<TaskTrackerToken> {
+        let token = self.turns.token();
+        if self.stop.is_cancelled() { Err(closed()) } else { Ok(token) }
+    }
+
+    /// Ends the processes that a turn left behind: those that the server knows of, and those that left
+    /// their groups and parents.
+    pub(super) async fn clean(&self, link: Option<&Link>, shape: &Shape, thread: &str) {
+        if !shape.has_shell() {
+            return;
+        }
+        if let Some(link) = link {
+            let asked = link.request("thread/backgroundTerminals/clean", json!({ "threadId": thread }));
+            let _ = timeout(self.hub.setup.limits.stop, asked).await;
+        }
+        let marker = marker(&self.spec);
+        let killed = tokio::task::spawn_blocking(move || tree::kill(&[], &marker, PATIENCE)).await;
+        if !matches!(killed, Ok(true)) {
+            tracing::warn!("processes of a seat of codex could not be ended");
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "the runtime session was closed")
+}
+
+/// The right to run the session's one turn.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Inner>);
+
+impl Busy {
+    pub(super) fn take(inner: &Arc<Inner>) -> Result<Self> {
+        if inner.stop.is_cancelled() {
+            return Err(closed());
+        }
+        if std::mem::replace(&mut inner.state().busy, true) {
+            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
+        }
+        Ok(Self(Arc::clone(inner)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.state().busy = false;
+    }
+}

@@ -1,0 +1,166 @@
+//! How a turn begins: the thread that it runs in, and what it is told.
+
+use super::{Order, Started};
+use crate::{
+    Error, ErrorKind, Result,
+    claude_code::codec::view::Json,
+    codex::{
+        link::{Inbox, Link, Trouble},
+        server::blocking,
+        token::{Token, Trace, message_id, turn_id},
+    },
+    core::{ModelMessage, Sent, as_one_prompt},
+};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What to go on with where the host does not say.
+const GO_ON: &str = "Your last turn was cut off. Go on where you stopped.";
+
+/// How many turns of a thread are looked at for one that was cut off.
+pub(in crate::codex) const LOOKED_AT: u32 = 8;
+
+/// A thread with which a turn can begin.
+struct Ready {
+    thread: String,
+    inbox: Inbox,
+    /// It remembers the turns before.
+    remembers: bool,
+}
+
+impl Order {
+    /// Starts the turn. Nothing is sent to a model where it fails.
+    pub(super) async fn begin(&self) -> Result<Started> {
+        let inner = &self.inner;
+        // What cannot be told is found out before anything is started.
+        let known = inner.token().filter(|token| token.shape == self.shape.hash());
+        let full = if known.is_none() { Some(self.full().await?) } else { None };
+        let link = inner.hub.link(&inner.spec.env).await?;
+        let ready = self.ready(&link, known).await?;
+        let (text, sent) = match (ready.remembers, full) {
+            (true, _) => (self.news(&link, &ready.thread).await?, Sent::Delta),
+            (false, Some(full)) => (full, Sent::Full),
+            (false, None) => (self.full().await?, Sent::Full),
+        };
+        self.trace(&ready.thread).await?;
+        let turn = self.start(&link, &ready.thread, &text).await?;
+        let Ready { thread, inbox, .. } = ready;
+        Ok(Started { link, inbox, thread, turn, sent })
+    }
+
+    /// The session's thread, loaded; a new one where there is none that fits.
+    async fn ready(&self, link: &Arc<Link>, known: Option<Token>) -> Result<Ready> {
+        if let Some(token) = known {
+            let inbox = link.hear(&token.thread);
+            let thread = token.thread.clone();
+            if self.inner.is_loaded(link) {
+                return Ok(Ready { thread, inbox, remembers: true });
+            }
+            match self.resume(link, &thread).await {
+                Ok(_) => {
+                    self.inner.remember(Some(token), Some(link.generation));
+                    return Ok(Ready { thread, inbox, remembers: true });
+                }
+                // It is not there any more: its folder is another, or was emptied.
+                Err(Trouble::Refused { .. }) => self.inner.remember(None, None),
+                Err(trouble) => return Err(trouble.into()),
+            }
+        }
+        let foreign = link.foreign.get().map_or(&[][..], Vec::as_slice);
+        let params = self.shape.start(&self.inner.hub.setup, &self.inner.spec, foreign);
+        let said = link.request("thread/start", params).await?;
+        let thread = Json::read(said.get()).and_then(|said| said.field("thread")?.field("id")?.string());
+        let thread = thread.ok_or_else(|| strange("thread/start"))?;
+        let inbox = link.hear(&thread);
+        Ok(Ready { thread, inbox, remembers: false })
+    }
+
+    /// Loads a thread with all that it needs; gives what it does.
+    pub(in crate::codex) async fn resume(&self, link: &Link, thread: &str) -> Result<String, Trouble> {
+        let foreign = link.foreign.get().map_or(&[][..], Vec::as_slice);
+        let params = self.shape.resume(&self.inner.hub.setup, &self.inner.spec, foreign, thread);
+        let said = link.request("thread/resume", params).await?;
+        let status = Json::read(said.get()).and_then(|said| said.field("thread")?.field("status"));
+        Ok(status.and_then(|status| status.field("type")?.string()).unwrap_or_default())
+    }
+
+    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String> {
+        let params = json!({
+            "threadId": thread,
+            "input": input(text),
+            "clientUserMessageId": message_id(&self.inner.spec, self.request.key),
+            "approvalPolicy": if self.request.ask { "untrusted" } else { "never" },
+        });
+        let said = link.request("turn/start", params).await?;
+        let turn = Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string());
+        turn.ok_or_else(|| strange("turn/start"))
+    }
+
+    async fn full(&self) -> Result<String> {
+        told(&self.request.full.load().await?)
+    }
+
+    /// What a thread that remembers is told: how to go on, where it has the turn's message already.
+    async fn news(&self, link: &Link, thread: &str) -> Result<String> {
+        if self.request.key.attempt > 1 && self.has_message(link, thread).await? {
+            return Ok(self.request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned()));
+        }
+        told(&self.request.delta)
+    }
+
+    async fn has_message(&self, link: &Link, thread: &str) -> Result<bool> {
+        let begins = turn_id(&self.inner.spec, self.request.key.turn);
+        let turns = turns(link, thread, LOOKED_AT).await?;
+        Ok(turns.iter().any(|turn| turn.message.as_ref().is_some_and(|id| id.starts_with(&begins))))
+    }
+
+    async fn trace(&self, thread: &str) -> Result<()> {
+        let trace = Trace { key: self.request.key, thread: thread.to_owned(), shape: self.shape.hash() };
+        if self.inner.trace().as_ref() == Some(&trace) {
+            return Ok(());
+        }
+        let (spec, written) = (self.inner.spec.clone(), trace.clone());
+        blocking(move || written.write(&spec)).await?;
+        self.inner.traced(trace);
+        Ok(())
+    }
+}
+
+/// A turn as a server lists it.
+#[derive(Debug)]
+pub(in crate::codex) struct Listed {
+    pub(in crate::codex) id: String,
+    /// The id of its message.
+    pub(in crate::codex) message: Option<String>,
+    /// All of it.
+    pub(in crate::codex) json: String,
+}
+
+/// The last turns of a thread, the latest first.
+pub(in crate::codex) async fn turns(link: &Link, thread: &str, most: u32) -> Result<Vec<Listed>, Trouble> {
+    let params = json!({"threadId": thread, "limit": most, "sortDirection": "desc", "itemsView": "full"});
+    let said = link.request("thread/turns/list", params).await?;
+    let turns = Json::read(said.get()).and_then(|said| said.field("data")?.items()).unwrap_or_default();
+    let listed = |turn: Json<'_>| {
+        let items = turn.field("items").and_then(Json::items).unwrap_or_default();
+        let message = items.into_iter().find_map(|item| item.field("clientId")?.string());
+        Some(Listed { id: turn.field("id")?.string()?, message, json: turn.get().to_owned() })
+    };
+    Ok(turns.into_iter().filter_map(listed).collect())
+}
+
+pub(super) fn input(text: &str) -> Value {
+    json!([{"type": "text", "text": text}])
+}
+
+fn told(messages: &[ModelMessage]) -> Result<String> {
+    let text = as_one_prompt(messages);
+    if text.trim().is_empty() {
+        return Err(Error::new(ErrorKind::Invalid, "the turn has nothing to tell the agent"));
+    }
+    Ok(text)
+}
+
+fn strange(method: &str) -> Error {
+    Error::new(ErrorKind::Protocol, format!("codex answers `{method}` without a name"))
+}

@@ -1,0 +1,126 @@
+//! What becomes of a turn whose connection is gone.
+
+use super::{
+    Serving,
+    begin::{LOOKED_AT, turns},
+    broken,
+};
+use crate::{
+    codex::{
+        codec::{TurnView, Verdict},
+        link::{Link, Trouble},
+    },
+    core::Failure,
+};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long lies between two tries at first; twice as long each time, up to a limit.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// What a look at the thread tells.
+enum Look {
+    /// The turn goes on, and is heard again.
+    Runs,
+    Over(Box<Verdict>),
+    /// The connection went again, or there is none yet.
+    Again(String),
+}
+
+impl Serving {
+    /// Makes another connection and looks what became of the turn: it goes on, or this is its end.
+    pub(super) async fn lost(&mut self) -> Option<Verdict> {
+        if self.at.inbox.is_overrun() {
+            self.stop(Some(("too much waits for the host to read it".to_owned(), Failure::Other)));
+            return None;
+        }
+        let (mut why, may_pass) = self.at.link.end();
+        if !may_pass {
+            return Some(self.out_of_order(&why).await);
+        }
+        let patience = self.order.inner.hub.setup.limits.reconnect;
+        let (end, mut pause) = (Instant::now() + patience, PAUSE.0);
+        loop {
+            let looked = timeout_at(self.end_of_wait(end), Box::pin(self.look())).await;
+            match looked.unwrap_or_else(|_| Look::Again("it takes too long".to_owned())) {
+                Look::Runs => return None,
+                Look::Over(verdict) => return Some(*verdict),
+                Look::Again(again) => why = again,
+            }
+            let is_stopped = self.order.stop.is_cancelled() || self.order.events.is_closed();
+            if Instant::now() + pause >= self.end_of_wait(end) || (is_stopped && self.stopping.is_none()) {
+                // There may be time for a last word; nobody waits for it.
+                self.order.inner.remember(Some(self.token()), None);
+                if is_stopped {
+                    self.stop(None);
+                }
+                let reason = format!("codex cannot be reached again: {why}");
+                return Some(broken(&mut self.run, reason, Failure::Died));
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+    }
+
+    /// A turn that is being stopped waits no longer than for that.
+    fn end_of_wait(&self, end: Instant) -> Instant {
+        self.stopping.as_ref().map_or(end, |stopping| stopping.due().max(Instant::now()).min(end))
+    }
+
+    async fn look(&mut self) -> Look {
+        let inner = Arc::clone(&self.order.inner);
+        let link = match inner.hub.link(&inner.spec.env).await {
+            Ok(link) => link,
+            Err(error) => return Look::Again(error.to_string()),
+        };
+        let inbox = link.hear(&self.at.thread);
+        let looked = self.look_by(&link).await;
+        match looked {
+            Ok(Some(verdict)) => Look::Over(Box::new(verdict)),
+            Ok(None) => {
+                inner.remember(Some(self.token()), Some(link.generation));
+                (self.at.link, self.at.inbox) = (link, inbox);
+                Look::Runs
+            }
+            Err(Trouble::Refused { why, .. }) => {
+                let reason = format!("the turn's thread is gone: {why}");
+                Look::Over(Box::new(broken(&mut self.run, reason, Failure::Died)))
+            }
+            Err(trouble) => Look::Again(trouble.to_string()),
+        }
+    }
+
+    /// The turn's end where it has one. A turn that does not run and has no end was cut off.
+    async fn look_by(&mut self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
+        let status = self.order.resume(link, &self.at.thread).await?;
+        self.order.inner.remember(Some(self.token()), Some(link.generation));
+        let listed = turns(link, &self.at.thread, LOOKED_AT).await?;
+        let own = listed.into_iter().find(|turn| turn.id == self.at.turn);
+        let view = own.as_ref().and_then(|own| serde_json::from_str::<TurnView<'_>>(&own.json).ok());
+        match view.as_ref().and_then(TurnView::status) {
+            Some("completed" | "failed" | "interrupted") => {
+                self.at.link = Arc::clone(link);
+                Ok(Some(self.run.judge(view.as_ref())))
+            }
+            _ if status == "active" => Ok(None),
+            _ => {
+                let reason = "codex was killed in the middle of the turn";
+                Ok(Some(broken(&mut self.run, reason, Failure::Died)))
+            }
+        }
+    }
+
+    /// The server sent what cannot be read on. The turn is not left running unheard.
+    async fn out_of_order(&mut self, why: &str) -> Verdict {
+        let inner = Arc::clone(&self.order.inner);
+        inner.remember(Some(self.token()), None);
+        let params = serde_json::json!({"threadId": self.at.thread, "turnId": self.at.turn});
+        let stop = async {
+            let link = inner.hub.link(&inner.spec.env).await.ok()?;
+            self.at.link = Arc::clone(&link);
+            link.request("turn/interrupt", params).await.ok()
+        };
+        let _ = tokio::time::timeout(inner.hub.setup.limits.stop, stop).await;
+        broken(&mut self.run, why, Failure::Other)
+    }
+}

@@ -1,0 +1,3 @@
+//! OpenClaw: a gateway that runs agents, over its WebSocket.
+
+pub mod codec;
