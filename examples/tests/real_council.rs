@@ -8,7 +8,7 @@ use std::{
     collections::BTreeSet,
     process::{Command, Output, Stdio},
 };
-use test_support::{FakeAnthropic, Gate, ModelTurn, Scenario, claude_binary, claude_env};
+use test_support::{FakeModel, Gate, ModelTurn, Scenario, claude_binary, claude_env};
 use tokio::task::spawn_blocking;
 
 const QUESTION: &str = "Should we adopt JSONL as our log format?";
@@ -37,7 +37,7 @@ fn scenario(slow: Option<&Gate>) -> Scenario {
 }
 
 /// A council whose agents may see what they need to reach the fake, by name.
-fn council(place: &Place, fake: &FakeAnthropic, args: &[&str]) -> Command {
+fn council(place: &Place, fake: &FakeModel, args: &[&str]) -> Command {
     let mut command = place.council(args);
     let mut env = claude_env(&place.path("."), fake.base_url());
     env.push(("CLAUDE_CODE_MAX_RETRIES".into(), "1".into()));
@@ -52,7 +52,7 @@ async fn run(mut command: Command) -> Output {
 }
 
 /// How often a seat's model was asked.
-fn asked(fake: &FakeAnthropic, name: &str) -> usize {
+fn asked(fake: &FakeModel, name: &str) -> usize {
     let requests = fake.model_requests();
     requests.iter().filter(|request| request["body"]["system"].to_string().contains(&called(name))).count()
 }
@@ -69,7 +69,7 @@ async fn a051_a054_a161_a201_two_rounds_on_a_persistent_claude_killed_once_and_r
 
 async fn two_rounds(is_persistent: bool) {
     let (place, slow) = (Place::new(), Gate::new());
-    let fake = FakeAnthropic::start(scenario(Some(&slow))).await;
+    let fake = FakeModel::start(scenario(Some(&slow))).await;
     let mode: &[&str] = if is_persistent { &["--claude-mode", "persistent"] } else { &[] };
     let started = [&[QUESTION, "--harness", "claude", "--rounds", "2"], mode].concat();
     let mut command = council(&place, &fake, &started);

@@ -1,15 +1,15 @@
 //! Fakes that stand in for model providers in tests, and servers that tests and benches start.
 //!
-//! [`FakeAnthropic`] speaks the Anthropic Messages API on a free loopback port and answers from a
+//! [`FakeModel`] speaks the APIs of Anthropic, OpenAI and Google on a free loopback port and answers from a
 //! [`Scenario`]. [`claude_env`] is the cleared environment in which the real Claude Code binary meets it.
 //! [`postgres::Cluster`] is a real PostgreSQL server of one's own.
 //!
 //! ```
-//! use test_support::{FakeAnthropic, ModelTurn, Scenario};
+//! use test_support::{FakeModel, ModelTurn, Scenario};
 //!
 //! # tokio::runtime::Runtime::new().expect("runtime").block_on(async {
 //! let scenario = Scenario::new().turn(ModelTurn::text("Hello.").when("greet me"));
-//! let fake = FakeAnthropic::start(scenario).await;
+//! let fake = FakeModel::start(scenario).await;
 //! assert!(fake.base_url().starts_with("http://127.0.0.1:"));
 //! assert!(fake.requests().is_empty());
 //! # });
@@ -18,6 +18,7 @@
 mod answer;
 mod block;
 mod claude;
+mod dialect;
 mod gate;
 mod log;
 mod playing;
@@ -31,4 +32,4 @@ pub use block::{Block, SseError};
 pub use claude::{ClaudeVersion, claude_binary, claude_env};
 pub use gate::Gate;
 pub use scenario::{ModelTurn, OneOrMany, Scenario};
-pub use server::FakeAnthropic;
+pub use server::FakeModel;

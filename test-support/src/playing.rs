@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use futures::stream::{self, Stream};
-use serde_json::Value;
 
 use crate::ModelTurn;
 use crate::answer::{Answer, Step};
+use crate::dialect::Dialect;
 use crate::log::Flight;
 
 /// An event stream under way.
 #[derive(Debug)]
 pub(crate) struct Playing {
+    dialect: Dialect,
     turn: ModelTurn,
     steps: std::vec::IntoIter<Step>,
     sent: usize,
@@ -21,9 +22,9 @@ pub(crate) struct Playing {
 }
 
 impl Playing {
-    pub(crate) fn new(answer: Answer, flight: Flight) -> Self {
-        let steps = answer.script().into_iter();
-        Self { turn: answer.turn, steps, sent: 0, flight }
+    pub(crate) fn new(dialect: Dialect, answer: Answer, flight: Flight) -> Self {
+        let steps = dialect.script(&answer).into_iter();
+        Self { dialect, turn: answer.turn, steps, sent: 0, flight }
     }
 
     pub(crate) fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send {
@@ -44,7 +45,7 @@ impl Playing {
                 }
                 Step::Event(event) => {
                     state.sent += 1;
-                    return Some((Ok(framed(&event)), Some(state)));
+                    return Some((Ok(state.dialect.framed(&event)), Some(state)));
                 }
             }
         }
@@ -71,11 +72,6 @@ impl Playing {
         }
         Some((Err(io::ErrorKind::ConnectionAborted.into()), None))
     }
-}
-
-fn framed(event: &Value) -> Bytes {
-    let name = event["type"].as_str().unwrap_or_default();
-    Bytes::from(format!("event: {name}\ndata: {event}\n\n"))
 }
 
 pub(crate) async fn pause(milliseconds: u64) {

@@ -16,15 +16,17 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Answer;
+use crate::dialect::{Asked, Dialect};
 use crate::log::{Flight, RequestLog};
 use crate::playing::{Playing, pause};
 use crate::queue::{Picked, Queue};
 use crate::wire::{Cutter, Wires};
 use crate::{ModelTurn, Scenario};
 
-/// A fake of the Anthropic Messages API on loopback; dropped, it cuts its connections and stops.
+/// A fake model provider on loopback, which speaks the APIs of Anthropic, OpenAI and Google; dropped, it
+/// cuts its connections and stops.
 #[derive(Debug)]
-pub struct FakeAnthropic {
+pub struct FakeModel {
     base_url: String,
     shared: Arc<Shared>,
     shutdown: CancellationToken,
@@ -38,7 +40,7 @@ struct Shared {
     ids: AtomicU64,
 }
 
-impl FakeAnthropic {
+impl FakeModel {
     /// Starts on a free port, in the current Tokio runtime.
     ///
     /// # Panics
@@ -65,12 +67,12 @@ impl FakeAnthropic {
         Self { base_url: format!("http://127.0.0.1:{port}"), shared, shutdown, task }
     }
 
-    /// What to put into `ANTHROPIC_BASE_URL`.
+    /// What to put into `ANTHROPIC_BASE_URL`; other APIs are found below it at their usual paths.
     pub fn base_url(&self) -> &str {
         &self.base_url
     }
 
-    /// All requests since the start or the last [`FakeAnthropic::set`], in order of arrival.
+    /// All requests since the start or the last [`FakeModel::set`], in order of arrival.
     ///
     /// Each is `{method, path, headers, body, turn, outcome}`: `turn` (of message requests) is an index into
     /// the scenario, `"side"` or `"default"`; `outcome` is `"open"`, `"sent"`, `"cut"` by the scenario, or
@@ -79,7 +81,7 @@ impl FakeAnthropic {
         self.shared.log.all()
     }
 
-    /// Those [`FakeAnthropic::requests`] that asked the model for a turn: no side calls, no other paths.
+    /// Those [`FakeModel::requests`] that asked the model for a turn: no side calls, no other paths.
     pub fn model_requests(&self) -> Vec<Value> {
         let mut requests = self.requests();
         requests.retain(is_model_request);
@@ -105,7 +107,7 @@ impl FakeAnthropic {
     }
 }
 
-impl Drop for FakeAnthropic {
+impl Drop for FakeModel {
     fn drop(&mut self) {
         self.shutdown.cancel();
         self.task.abort();
@@ -122,8 +124,9 @@ impl Shared {
     }
 
     /// Picks and records under one lock, so that the log's order is the order of the turns.
-    fn take(&self, raw: &str, mut request: Value) -> (ModelTurn, Flight) {
-        let has_tools = request["body"]["tools"].as_array().is_some_and(|tools| !tools.is_empty());
+    fn take(&self, dialect: Dialect, raw: &str, mut request: Value) -> (ModelTurn, Flight) {
+        let has_tools = !dialect.has_side_calls()
+            || request["body"]["tools"].as_array().is_some_and(|tools| !tools.is_empty());
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, turn) = match queue.pick(raw, has_tools) {
             Picked::Turn(index, turn) => (json!(index), *turn),
@@ -146,10 +149,13 @@ async fn handle(
 ) -> Response {
     let raw = String::from_utf8_lossy(&body);
     let request = captured(&method, &uri, &headers, &raw);
-    if method == Method::POST && uri.path() == "/v1/messages" {
-        let requested = request["body"].clone();
-        let (turn, flight) = shared.take(&raw, request);
-        return reply(&shared, cutter, turn, flight, &requested).await;
+    if let Some(asked) = Asked::of(&uri).filter(|_| method == Method::POST) {
+        let body = &request["body"];
+        let streams = asked.streams.unwrap_or_else(|| body["stream"] == true);
+        let model = asked.model.or_else(|| body["model"].as_str().map(str::to_owned));
+        let (turn, flight) = shared.take(asked.dialect, &raw, request);
+        let question = Question { dialect: asked.dialect, model: model.unwrap_or_default(), streams };
+        return reply(&shared, cutter, turn, flight, question).await;
     }
     let mut flight = shared.log.record(request);
     flight.finish("sent");
@@ -162,7 +168,7 @@ async fn handle(
             shared.json(StatusCode::OK, &BTreeMap::new(), &json!({"data": [], "has_more": false}))
         }
         (_, path) => {
-            let error = api_error("not_found_error", path);
+            let error = Dialect::Anthropic.error(404, "not_found_error", path);
             shared.json(StatusCode::NOT_FOUND, &BTreeMap::new(), &error)
         }
     }
@@ -180,13 +186,22 @@ fn captured(method: &Method, uri: &Uri, headers: &HeaderMap, raw: &str) -> Value
     json!({"method": method.as_str(), "path": uri.to_string(), "headers": headers, "body": body})
 }
 
+/// What a request for a turn asks for.
+#[derive(Debug)]
+struct Question {
+    dialect: Dialect,
+    model: String,
+    streams: bool,
+}
+
 async fn reply(
     shared: &Shared,
     cutter: Cutter,
     turn: ModelTurn,
     mut flight: Flight,
-    requested: &Value,
+    question: Question,
 ) -> Response {
+    let Question { dialect, model, streams } = question;
     if turn.drop {
         flight.finish("cut");
         let never: Infallible = cutter.cut().await;
@@ -199,20 +214,19 @@ async fn reply(
     if let Some(status) = turn.status.filter(|status| *status != 200) {
         flight.finish("sent");
         let kind = turn.error_type.as_deref().unwrap_or("api_error");
-        let error = api_error(kind, turn.message.as_deref().unwrap_or("fake error"));
+        let error = dialect.error(status, kind, turn.message.as_deref().unwrap_or("fake error"));
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         return shared.json(status, &turn.headers, &error);
     }
-    let model = requested["model"].as_str().unwrap_or("claude-fake");
-    let answer = Answer::new(turn, model, |prefix| shared.next_id(prefix));
-    if requested["stream"] == true {
-        return shared.event_stream(answer, flight);
+    let answer = Answer::new(turn, &model, |prefix| shared.next_id(prefix));
+    if streams {
+        return shared.event_stream(dialect, answer, flight);
     }
     if answer.turn.hang {
         std::future::pending::<()>().await;
     }
     flight.finish("sent");
-    shared.json(StatusCode::OK, &answer.turn.headers, &answer.message())
+    shared.json(StatusCode::OK, &answer.turn.headers, &dialect.message(&answer))
 }
 
 impl Shared {
@@ -220,9 +234,9 @@ impl Shared {
         self.respond(status, "application/json", headers, Body::from(body.to_string()))
     }
 
-    fn event_stream(&self, answer: Answer, flight: Flight) -> Response {
+    fn event_stream(&self, dialect: Dialect, answer: Answer, flight: Flight) -> Response {
         let headers = answer.turn.headers.clone();
-        let body = Body::from_stream(Playing::new(answer, flight).into_stream());
+        let body = Body::from_stream(Playing::new(dialect, answer, flight).into_stream());
         self.respond(StatusCode::OK, "text/event-stream", &headers, body)
     }
 
@@ -242,8 +256,4 @@ impl Shared {
         }
         builder.body(body).expect("the scenario's headers are valid")
     }
-}
-
-fn api_error(kind: &str, message: &str) -> Value {
-    json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake"})
 }

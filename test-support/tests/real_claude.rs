@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::{Value, json};
-use test_support::{Block, ClaudeVersion, FakeAnthropic, ModelTurn, Scenario, claude_env};
+use test_support::{Block, ClaudeVersion, FakeModel, ModelTurn, Scenario, claude_env};
 use tokio::process::Command;
 
 test_support::on_each_claude!(a_tool_call_and_an_answer, an_error_of_the_provider);
 
-async fn claude(version: ClaudeVersion, home: &Path, fake: &FakeAnthropic, arguments: &[&str]) -> Output {
+async fn claude(version: ClaudeVersion, home: &Path, fake: &FakeModel, arguments: &[&str]) -> Output {
     let mut command = Command::new(version.binary());
     command
         .args(["-p", "--output-format", "stream-json", "--verbose"])
@@ -41,7 +41,7 @@ async fn a_tool_call_and_an_answer(version: ClaudeVersion) {
         .block(Block::tool_use("Bash", json!({"command": "echo seen-$((40 + 2))"})));
     let scenario =
         Scenario::new().turn(first.when("look around")).turn(ModelTurn::text("Done.").when("seen-42"));
-    let fake = FakeAnthropic::start(scenario).await;
+    let fake = FakeModel::start(scenario).await;
     let output = claude(version, home.path(), &fake, &["--allowedTools", "Bash", "--", "look around"]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let result = result(&output);
@@ -53,7 +53,7 @@ async fn a_tool_call_and_an_answer(version: ClaudeVersion) {
 async fn an_error_of_the_provider(version: ClaudeVersion) {
     let home = tempfile::tempdir().unwrap();
     let turn = ModelTurn::error(400, "invalid_request_error", "no such thing").repeat();
-    let fake = FakeAnthropic::start(Scenario::new().turn(turn)).await;
+    let fake = FakeModel::start(Scenario::new().turn(turn)).await;
     let output = claude(version, home.path(), &fake, &["--", "hello"]).await;
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(result(&output)["is_error"], true);

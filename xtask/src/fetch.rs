@@ -8,6 +8,7 @@ use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use crate::integrity::integrity;
+use crate::openclaw;
 use crate::runtimes::{self, Runtime, platform};
 use crate::system;
 use crate::workspace::output;
@@ -53,11 +54,13 @@ impl Fetched {
 pub(crate) fn fetch_all(tools: &Path) -> Result<Vec<Fetched>, String> {
     std::thread::scope(|scope| {
         let system = scope.spawn(system::provide);
+        let openclaw = scope.spawn(|| openclaw::fetch(tools));
         let threads = runtimes::ALL.map(|runtime| scope.spawn(|| fetch(runtime, tools)));
         // Each is waited for before any failure is told.
         let results = threads.map(finish);
-        let system = finish(system);
+        let (openclaw, system) = (finish(openclaw), finish(system));
         let mut fetched = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+        fetched.push(openclaw?);
         fetched.extend(system?);
         Ok(fetched)
     })
@@ -72,20 +75,20 @@ fn fetch(runtime: &Runtime, tools: &Path) -> Result<Fetched, String> {
     let pin = runtime.pin(&platform)?;
     let what = format!("{} {}", runtime.name, runtime.version);
     let folder = tools.join(format!("{}-{}", runtime.name, runtime.version));
-    let binary = folder.join(runtime.binary);
+    let binary = folder.join(runtime.binary(&platform));
     let cached = is_whole(&folder, &binary, pin);
     if !cached {
-        let scratch = Scratch::new(tools, runtime)?;
-        let package = format!("{}{platform}@{}", runtime.package, runtime.version);
+        let scratch = Scratch::new(tools, &what.replace(' ', "-"))?;
+        let package = runtime.package(&platform);
         install(runtime, &package, pin, &scratch.0, &folder).map_err(|error| format!("{what}: {error}"))?;
         if !is_whole(&folder, &binary, pin) {
-            return Err(format!("{what}: {package} holds no {}", runtime.binary));
+            return Err(format!("{what}: {package} holds no {}", runtime.binary(&platform)));
         }
     }
     Ok(Fetched::new(runtime.variable, binary, what, cached))
 }
 
-fn is_whole(folder: &Path, binary: &Path, pin: &str) -> bool {
+pub(crate) fn is_whole(folder: &Path, binary: &Path, pin: &str) -> bool {
     binary.is_file() && fs::read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == pin)
 }
 
@@ -95,56 +98,77 @@ fn install(runtime: &Runtime, package: &str, pin: &str, scratch: &Path, folder: 
     fs::create_dir_all(&unpacked).map_err(|error| describe(&unpacked, &error))?;
     let mut tar = Command::new("tar");
     output(tar.arg("-xzf").arg(&archive).arg("-C").arg(&unpacked).arg("--strip-components=1"))?;
-    check_version(runtime, &unpacked.join(runtime.binary), &scratch.join("home"))?;
+    let binary = runtime.binary(&platform());
+    check_version(runtime, &unpacked.join(&binary), &scratch.join("home"))?;
+    move_in(&unpacked, folder, Path::new(&binary), pin)
+}
+
+/// Puts what was unpacked into its place, with a stamp by which it is known to be whole.
+pub(crate) fn move_in(unpacked: &Path, folder: &Path, binary: &Path, pin: &str) -> Result<(), String> {
     let stamp = unpacked.join(STAMP);
     fs::write(&stamp, pin).map_err(|error| describe(&stamp, &error))?;
     // Only what is not whole is replaced; a second process may have been quicker.
-    if !is_whole(folder, &folder.join(runtime.binary), pin) {
+    if !is_whole(folder, &folder.join(binary), pin) {
         remove(folder)?;
-        fs::rename(&unpacked, folder).map_err(|error| describe(folder, &error))?;
+        fs::rename(unpacked, folder).map_err(|error| describe(folder, &error))?;
     }
     Ok(())
 }
 
 fn download(package: &str, pin: &str, scratch: &Path) -> Result<PathBuf, String> {
-    let mut last = String::new();
-    for attempt in 1..=ATTEMPTS {
-        if attempt > 1 {
-            std::thread::sleep(Duration::from_secs(2 * u64::from(attempt - 1)));
-        }
+    attempts(package, |attempt| {
         let folder = scratch.join(format!("attempt-{attempt}"));
-        match pack(package, &folder).and_then(|archive| verified(archive, pin)) {
-            Ok(archive) => return Ok(archive),
+        pack(package, &folder).and_then(|archive| verified(archive, pin))
+    })
+}
+
+/// Tries until it works, or cannot.
+pub(crate) fn attempts<T>(
+    what: &str,
+    mut attempt: impl FnMut(u32) -> Result<T, Failed>,
+) -> Result<T, String> {
+    let mut last = String::new();
+    for number in 1..=ATTEMPTS {
+        if number > 1 {
+            std::thread::sleep(Duration::from_secs(2 * u64::from(number - 1)));
+        }
+        match attempt(number) {
+            Ok(done) => return Ok(done),
             Err(Failed::ForGood(error)) => return Err(error),
             Err(Failed::Maybe(error)) => last = error,
         }
     }
-    Err(format!("cannot fetch {package} in {ATTEMPTS} attempts: {last}"))
+    Err(format!("cannot fetch {what} in {ATTEMPTS} attempts: {last}"))
 }
 
 /// Whether another attempt may help.
 #[derive(Debug)]
-enum Failed {
+pub(crate) enum Failed {
     Maybe(String),
     ForGood(String),
 }
 
 fn pack(package: &str, folder: &Path) -> Result<PathBuf, Failed> {
     fs::create_dir_all(folder).map_err(|error| Failed::ForGood(describe(folder, &error)))?;
+    npm(&["pack", package], folder)?;
+    archive_in(folder).ok_or_else(|| Failed::Maybe("npm pack wrote no archive".to_owned()))
+}
+
+/// Runs npm in a folder.
+pub(crate) fn npm(arguments: &[&str], folder: &Path) -> Result<(), Failed> {
     let mut npm = Command::new("npm");
-    npm.args(["pack", package, "--loglevel", "error", "--pack-destination"]).arg(folder);
-    let result = npm.current_dir(folder).stdin(Stdio::null()).output();
-    let output = result.map_err(|error| match error.kind() {
+    npm.args(arguments).args(["--loglevel", "error"]).current_dir(folder).stdin(Stdio::null());
+    let output = npm.output().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             Failed::ForGood("npm was not found; install Node.js, which brings npm, and run again".to_owned())
         }
         _ => Failed::ForGood(format!("npm: {error}")),
     })?;
-    if !output.status.success() {
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(Failed::Maybe(format!("npm pack: {}: {}", output.status, stderr.trim())));
+    if output.status.success() {
+        return Ok(());
     }
-    archive_in(folder).ok_or_else(|| Failed::Maybe("npm pack wrote no archive".to_owned()))
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(Failed::Maybe(format!("npm {}: {}: {}", arguments[0], output.status, stderr.trim())))
 }
 
 fn archive_in(folder: &Path) -> Option<PathBuf> {
@@ -167,30 +191,31 @@ fn check_version(runtime: &Runtime, binary: &Path, home: &Path) -> Result<(), St
     let mut command = Command::new(binary);
     command.arg("--version").env_clear().env("HOME", home).env("TMPDIR", home).env("PATH", "/usr/bin:/bin");
     let text = output(command.current_dir(home))?;
-    if text.split_whitespace().next() == Some(runtime.version) {
+    // Each says it in another way: `2.1.329 (…)`, `codex-cli 0.169.0`, `v24.21.0`.
+    if text.split_whitespace().any(|word| word.trim_start_matches('v') == runtime.version) {
         return Ok(());
     }
     Err(format!("the binary says that it is {}", text.trim()))
 }
 
-fn remove(folder: &Path) -> Result<(), String> {
+pub(crate) fn remove(folder: &Path) -> Result<(), String> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(describe(folder, &error)),
         _ => Ok(()),
     }
 }
 
-fn describe(path: &Path, error: &io::Error) -> String {
+pub(crate) fn describe(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
 /// A folder beside the final one, so that a rename is enough; removed in the end.
 #[derive(Debug)]
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    fn new(tools: &Path, runtime: &Runtime) -> Result<Self, String> {
-        let prefix = format!(".{}-{}-", runtime.name, runtime.version);
+    pub(crate) fn new(tools: &Path, what: &str) -> Result<Self, String> {
+        let prefix = format!(".{what}-");
         Self::sweep(tools, &prefix);
         let folder = tools.join(format!("{prefix}{}", std::process::id()));
         remove(&folder)?;

@@ -3,6 +3,7 @@
 
 mod fetch;
 mod integrity;
+mod openclaw;
 mod parts;
 mod purity;
 mod runtimes;

@@ -9,22 +9,23 @@ pub(crate) struct Runtime {
     pub(crate) version: &'static str,
     /// The variable that names the binary to tests.
     pub(crate) variable: &'static str,
-    /// The package's name up to the platform.
-    pub(crate) package: &'static str,
-    pub(crate) binary: &'static str,
+    /// The package as npm is asked for it; `{platform}` and `{version}` stand for themselves.
+    package: &'static str,
+    /// The file in it; `{target}` stands for the compiler's name of the platform.
+    binary: &'static str,
     /// Platform and checksum of its package.
     pub(crate) pins: &'static [(&'static str, &'static str)],
 }
 
 /// All that tests need.
-pub(crate) const ALL: [&Runtime; 2] = [&CLAUDE, &CLAUDE_OLDER];
+pub(crate) const ALL: [&Runtime; 4] = [&CLAUDE, &CLAUDE_OLDER, &CODEX, &NODE];
 
 /// Claude Code.
 const CLAUDE: Runtime = Runtime {
     name: "claude",
     version: "2.1.329",
     variable: "PARTY_TEST_CLAUDE",
-    package: "@anthropic-ai/claude-code-",
+    package: "@anthropic-ai/claude-code-{platform}@{version}",
     binary: "claude",
     pins: &[
         (
@@ -60,7 +61,7 @@ const CLAUDE_OLDER: Runtime = Runtime {
     name: "claude",
     version: "2.1.197",
     variable: "PARTY_TEST_CLAUDE_OLDER",
-    package: "@anthropic-ai/claude-code-",
+    package: "@anthropic-ai/claude-code-{platform}@{version}",
     binary: "claude",
     pins: &[
         (
@@ -90,7 +91,68 @@ const CLAUDE_OLDER: Runtime = Runtime {
     ],
 };
 
+/// Codex.
+const CODEX: Runtime = Runtime {
+    name: "codex",
+    version: "0.169.0",
+    variable: "PARTY_TEST_CODEX",
+    package: "@openai/codex@{version}-{platform}",
+    binary: "vendor/{target}/bin/codex",
+    pins: &[
+        (
+            "linux-x64",
+            "sha512-o05NyAOCDygSPRo1yinzxvkRSdmsZyBD9E7mbpmjRanSfM8lypqWtQgEo4XfNkwhuCR2aFu8mlGOsQGFXVbVww==",
+        ),
+        (
+            "linux-arm64",
+            "sha512-NZ/DaQUpcQmxmqee7Z9uC1rzw3GhSbooawcaTe1LN5Yk+WlinUKGdTXJgClRT/9ogQEEM9TWxYzvxPfj5G/xFg==",
+        ),
+        (
+            "darwin-x64",
+            "sha512-K1FKSsSLl9v3z5TeagBQXyQRDBIGB5Jncy5dxsRxwT3aaTqN3AI8VrCfoxBxKMOOU9O2QX1vg7WkBwNVth/s9A==",
+        ),
+        (
+            "darwin-arm64",
+            "sha512-5WsWFBbVP78D+6FvNo1MMVxLPZdmcoQlqVJFrF4qx/TmvneLnMQKtLyXkUo54XOTDfoYKpNouTJ/F7gTVA8FnQ==",
+        ),
+    ],
+};
+
+/// The Node.js that OpenClaw needs; systems mostly have an older one.
+const NODE: Runtime = Runtime {
+    name: "node",
+    version: "24.21.0",
+    variable: "PARTY_TEST_NODE",
+    package: "node-{platform}@{version}",
+    binary: "bin/node",
+    pins: &[
+        (
+            "linux-x64",
+            "sha512-3nULszZ5X0fciYpG0t6TrdApJzAn8+FlINP6OiMX7V8HrvpATPN936U1LlReOJriLRa4e8yEqQBYCnLyPNAs7Q==",
+        ),
+        (
+            "linux-arm64",
+            "sha512-FpJRPEz2OvvTLfjIOlNGFY9JLPMKgl5m+d4oGYBLg24kJ1mmvN1Zl/HPJgF4HDaJ51ISev1l1cRZ/DM+keXW5g==",
+        ),
+    ],
+};
+
 impl Runtime {
+    pub(crate) fn package(&self, platform: &str) -> String {
+        self.package.replace("{platform}", platform).replace("{version}", self.version)
+    }
+
+    pub(crate) fn binary(&self, platform: &str) -> String {
+        let target = match platform {
+            "linux-x64" => "x86_64-unknown-linux-musl",
+            "linux-arm64" => "aarch64-unknown-linux-musl",
+            "darwin-x64" => "x86_64-apple-darwin",
+            "darwin-arm64" => "aarch64-apple-darwin",
+            other => other,
+        };
+        self.binary.replace("{target}", target)
+    }
+
     pub(crate) fn pin(&self, platform: &str) -> Result<&'static str, String> {
         let found = self.pins.iter().find(|(name, _)| *name == platform);
         found.map(|(_, integrity)| *integrity).ok_or_else(|| {
@@ -133,9 +195,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pin_is_a_checksum() {
+    fn every_pin_is_a_checksum_of_a_named_package() {
         let mut pins = ALL.iter().flat_map(|runtime| runtime.pins);
         assert!(pins.all(|(_, pin)| pin.starts_with("sha512-") && pin.len() == 95));
+        assert_eq!(CLAUDE.package("linux-x64"), "@anthropic-ai/claude-code-linux-x64@2.1.329");
+        assert_eq!(CODEX.package("linux-x64"), "@openai/codex@0.169.0-linux-x64");
+        assert_eq!(CODEX.binary("linux-x64"), "vendor/x86_64-unknown-linux-musl/bin/codex");
         assert!(CLAUDE.pin("plan9-mips").unwrap_err().contains("only for linux-x64, "));
     }
 }

@@ -3,11 +3,11 @@
 
 use crate::claude::Bench;
 use serde_json::Value;
-use test_support::{ClaudeVersion, FakeAnthropic, Scenario, claude_env};
+use test_support::{ClaudeVersion, FakeModel, Scenario, claude_env};
 
-pub(crate) async fn stage(version: ClaudeVersion, scenario: Scenario) -> (Bench, FakeAnthropic) {
+pub(crate) async fn stage(version: ClaudeVersion, scenario: Scenario) -> (Bench, FakeModel) {
     // A request without tools is one of the CLI's own to the fake, and of a seat without tools here.
-    let fake = FakeAnthropic::start(scenario.count_side()).await;
+    let fake = FakeModel::start(scenario.count_side()).await;
     let bench = Bench::new(version.binary());
     let mut env = claude_env(&bench.home(), fake.base_url());
     env.push(("CLAUDE_CODE_MAX_RETRIES".into(), "1".into()));
@@ -39,7 +39,7 @@ pub(crate) fn said_to(request: &Value) -> String {
 }
 
 /// The last request that the model got.
-pub(crate) fn last(fake: &FakeAnthropic) -> Value {
+pub(crate) fn last(fake: &FakeModel) -> Value {
     fake.model_requests().pop().unwrap()
 }
 

@@ -10,10 +10,10 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use test_support::{ClaudeVersion, FakeAnthropic, Scenario};
+use test_support::{ClaudeVersion, FakeModel, Scenario};
 use tokio::sync::Semaphore;
 
-pub(crate) async fn host(version: ClaudeVersion, scenario: Scenario) -> (Bench, FakeAnthropic) {
+pub(crate) async fn host(version: ClaudeVersion, scenario: Scenario) -> (Bench, FakeModel) {
     let (bench, fake) = stage(version, scenario).await;
     (bench.persistent(), fake)
 }

@@ -19,7 +19,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use test_support::{Block, ClaudeVersion, FakeAnthropic, Gate, ModelTurn, Scenario, claude_env};
+use test_support::{Block, ClaudeVersion, FakeModel, Gate, ModelTurn, Scenario, claude_env};
 
 /// What the host's server is called in the names that the model sees.
 const PREFIX: &str = "mcp__party__";
@@ -31,7 +31,7 @@ pub(crate) struct ClaudeStage {
     version: ClaudeVersion,
     make: Make,
     folders: Folders,
-    models: Mutex<BTreeMap<SeatId, FakeAnthropic>>,
+    models: Mutex<BTreeMap<SeatId, FakeModel>>,
     /// Where agents wait that await a message in mid-turn.
     steered: Gate,
     mcp: tokio::sync::OnceCell<McpServer>,
@@ -61,7 +61,7 @@ impl Stage for ClaudeStage {
 
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
         for (seat, parts) in cast {
-            let model = FakeAnthropic::start(scenario(&parts, &self.steered)?).await;
+            let model = FakeModel::start(scenario(&parts, &self.steered)?).await;
             self.models.lock().unwrap().insert(seat, model);
         }
         let harness = (self.make)(self.version.binary()).stop_patience(Duration::from_secs(3));
@@ -85,7 +85,7 @@ impl Stage for ClaudeStage {
 
     fn heard(&self, seat: SeatId) -> Option<Vec<Heard>> {
         let models = self.models.lock().unwrap();
-        let requests = models.get(&seat).map(FakeAnthropic::model_requests).unwrap_or_default();
+        let requests = models.get(&seat).map(FakeModel::model_requests).unwrap_or_default();
         Some(requests.iter().map(|request| heard(&request["body"])).collect())
     }
 

@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use test_support::{ClaudeVersion, FakeAnthropic, Gate, ModelTurn, Scenario};
+use test_support::{ClaudeVersion, FakeModel, Gate, ModelTurn, Scenario};
 
 pub(crate) const PERSONAS: [&str; 4] = ["Mary", "John", "Winston", "James"];
 pub(crate) const QUESTION: &str =
@@ -26,7 +26,7 @@ pub(crate) const QUESTION: &str =
 pub(crate) struct Stage {
     pub(crate) way: Way,
     root: tempfile::TempDir,
-    pub(crate) fake: FakeAnthropic,
+    pub(crate) fake: FakeModel,
 }
 
 impl Stage {
@@ -38,7 +38,7 @@ impl Stage {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(host::home(root.path())).unwrap();
         // A request without tools is one of the CLI's own to the fake, and one of a seat here.
-        Self { way, root, fake: FakeAnthropic::start(scenario.count_side()).await }
+        Self { way, root, fake: FakeModel::start(scenario.count_side()).await }
     }
 
     pub(crate) fn root(&self) -> &Path {

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use http::{ask, connect, receive, request, send};
 use serde_json::{Value, json};
-use test_support::{Block, FakeAnthropic, Gate, ModelTurn, Scenario, SseError};
+use test_support::{Block, FakeModel, Gate, ModelTurn, Scenario, SseError};
 
 fn body(stream: bool, text: &str) -> Value {
     let messages = json!([{"role": "user", "content": text}]);
     json!({"model": "m-1", "stream": stream, "messages": messages, "tools": [{"name": "Bash"}]})
 }
 
-async fn fake(turn: ModelTurn) -> FakeAnthropic {
-    FakeAnthropic::start(Scenario::new().turn(turn)).await
+async fn fake(turn: ModelTurn) -> FakeModel {
+    FakeModel::start(Scenario::new().turn(turn)).await
 }
 
 #[tokio::test]
@@ -37,9 +37,25 @@ async fn a_stream_is_whole_and_logged() {
 }
 
 #[tokio::test]
+async fn every_api_gives_the_same_answer() {
+    let turn = ModelTurn::text("Hi.").repeat().with(|turn| turn.chunk = Some(9));
+    let fake = FakeModel::start(Scenario::new().turn(turn)).await;
+    let chat =
+        request(fake.base_url(), "POST", "/v1/chat/completions", r#"{"model":"m","stream":true}"#).await;
+    assert!(chat.body.ends_with("data: [DONE]\n\n") && chat.body.contains("\"Hi.\""), "{}", chat.body);
+    let responses = request(fake.base_url(), "POST", "/v1/responses", r#"{"model":"m","stream":true}"#).await;
+    assert_eq!(responses.events().last().unwrap()["response"]["output"][0]["content"][0]["text"], "Hi.");
+    let gemini = "/v1beta/models/m:generateContent";
+    let gemini = request(fake.base_url(), "POST", gemini, "{}").await.json();
+    assert_eq!(gemini["candidates"][0]["content"]["parts"][0]["text"], "Hi.");
+    assert_eq!(gemini["modelVersion"], "m");
+    assert_eq!(fake.model_requests().len(), 3);
+}
+
+#[tokio::test]
 async fn one_message_without_a_stream_then_the_default() {
     let scenario = Scenario::new().turn(ModelTurn::text("Hi.")).default_turn(ModelTurn::text("Else."));
-    let fake = FakeAnthropic::start(scenario).await;
+    let fake = FakeModel::start(scenario).await;
     let first = ask(fake.base_url(), &body(false, "hello")).await.json();
     assert_eq!((&first["content"][0]["text"], &first["model"]), (&json!("Hi."), &json!("m-1")));
     let second = ask(fake.base_url(), &body(false, "hello")).await.json();
@@ -160,7 +176,7 @@ async fn delays_are_kept() {
 
 #[tokio::test]
 async fn the_other_paths() {
-    let fake = FakeAnthropic::start(Scenario::new()).await;
+    let fake = FakeModel::start(Scenario::new()).await;
     let url = fake.base_url();
     let counted = request(url, "POST", "/v1/messages/count_tokens", "12345678").await;
     assert_eq!(counted.json()["input_tokens"], 2);
