@@ -2,6 +2,9 @@
 
 mod claude;
 mod mcp;
+mod openclaw;
+#[path = "../openclaw_gateway/mod.rs"]
+mod openclaw_gateway;
 #[path = "../stages/mod.rs"]
 mod stages;
 
@@ -56,6 +59,18 @@ mod persistent_older {
     #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> ClaudeStage {
         ClaudeStage::new(ClaudeVersion::Older, |program| ClaudeCode::new(program).persistent())
+    }
+
+    harness_conformance!(make);
+}
+
+/// All on one gateway.
+mod openclaw_shared {
+    use crate::openclaw::OpenClawStage;
+    use party_harness::harness_conformance;
+
+    async fn make() -> OpenClawStage {
+        OpenClawStage::new().await
     }
 
     harness_conformance!(make);
