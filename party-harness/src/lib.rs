@@ -116,7 +116,6 @@ mod error;
 mod json;
 mod player;
 mod process;
-#[expect(dead_code, reason = "its first users are on their way")]
 mod socket;
 mod tool;
 mod turn;

@@ -23,6 +23,12 @@ impl Queue {
         Self { scenario, left }
     }
 
+    /// Adds the turns of another scenario behind these.
+    pub(crate) fn extend(&mut self, more: Scenario) {
+        self.left.extend(more.turns.iter().map(|turn| turn.times.unwrap_or(1)));
+        self.scenario.turns.extend(more.turns);
+    }
+
     pub(crate) fn pick(&mut self, raw: &str, has_tools: bool) -> Picked {
         let side = !has_tools && !self.scenario.count_side;
         let turns = self.scenario.turns.iter().enumerate();

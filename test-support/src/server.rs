@@ -99,6 +99,12 @@ impl FakeModel {
         self.shared.log.wait(condition).await;
     }
 
+    /// Adds turns behind those of the scenario: for a server that several tests share, whose turns name
+    /// a text of their own in `when`.
+    pub fn extend(&self, more: Scenario) {
+        self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner).extend(more);
+    }
+
     /// Replaces the scenario and forgets the requests; replies under way go on as they were.
     pub fn set(&self, scenario: Scenario) {
         let mut queue = self.shared.queue.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,8 @@
 //! The ends of a process's pipes.
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::{ChildStderr, ChildStdin},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
+    process::ChildStdin,
 };
 
 /// How much of stderr is kept: its end.
@@ -15,7 +15,7 @@ pub(crate) async fn write_all(mut stdin: ChildStdin, message: &[u8]) {
 }
 
 /// Reads stderr to its end and keeps the tail.
-pub(crate) async fn drain(mut stderr: ChildStderr, tail: &std::sync::Mutex<Vec<u8>>) {
+pub(crate) async fn drain(mut stderr: impl AsyncRead + Unpin, tail: &std::sync::Mutex<Vec<u8>>) {
     let mut buffer = vec![0; 8 * 1024];
     while let Ok(read @ 1..) = stderr.read(&mut buffer).await {
         let Ok(mut tail) = tail.lock() else { return };

@@ -7,10 +7,10 @@ use futures::{
 };
 use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{Message, Utf8Bytes},
-};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+
+/// A message that is text; cheap to clone.
+pub(crate) use tokio_tungstenite::tungstenite::Utf8Bytes as Text;
 
 /// Bytes in both directions.
 pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -28,7 +28,7 @@ pub(super) fn halves(stream: Stream, limit: usize) -> (Writer, Reader) {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Frame {
     /// A message, as text.
-    Text(Utf8Bytes),
+    Text(Text),
     /// A message of this many bytes that is no text; nobody here speaks so.
     Binary(usize),
     /// It is alive: a ping of its own, answered by itself, or the answer to one.

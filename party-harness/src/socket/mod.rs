@@ -17,7 +17,7 @@ mod tests;
 
 pub(crate) use address::{Address, Bearer};
 pub(crate) use error::SocketError;
-pub(crate) use link::{Frame, Reader, Writer};
+pub(crate) use link::{Frame, Reader, Text, Writer};
 
 use link::Io;
 use std::time::Duration;

@@ -3,6 +3,9 @@
 mod claude;
 mod codex;
 mod mcp;
+mod openclaw;
+#[path = "../openclaw_gateway/mod.rs"]
+mod openclaw_gateway;
 #[path = "../stages/mod.rs"]
 mod stages;
 
@@ -70,6 +73,18 @@ mod codex_server {
     #[expect(clippy::unused_async, reason = "the suite takes async makers")]
     async fn make() -> CodexStage {
         CodexStage::new()
+    }
+
+    harness_conformance!(make);
+}
+
+/// All on one gateway.
+mod openclaw_shared {
+    use crate::openclaw::OpenClawStage;
+    use party_harness::harness_conformance;
+
+    async fn make() -> OpenClawStage {
+        OpenClawStage::new().await
     }
 
     harness_conformance!(make);

@@ -18,7 +18,7 @@ mod run;
 mod stream;
 mod verdict;
 
-pub(super) use frame::{Answer, Event, Frame};
+pub(super) use frame::{Answer, Frame};
 pub(super) use run::{Run, Step};
 pub(super) use verdict::one_line;
 pub use verdict::{Status, Verdict};

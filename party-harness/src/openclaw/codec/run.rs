@@ -101,6 +101,11 @@ impl Run {
         self.told.over
     }
 
+    /// Whether a tool was called that has not answered.
+    pub(crate) fn is_calling(&self) -> bool {
+        self.called.len() > self.replied.len()
+    }
+
     /// The end by what the events told, for where no answer comes.
     pub(crate) fn conclude(&mut self) -> Option<Verdict> {
         let told = &self.told;

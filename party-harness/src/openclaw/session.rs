@@ -1,0 +1,105 @@
+//! One seat's session at a gateway.
+
+use super::{
+    inner::{Busy, Inner, closed},
+    history::Past,
+    names::run_id,
+    order::Order,
+    turn::Running,
+};
+use crate::{
+    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState, Steered,
+    Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+};
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
+use party_core::Sent;
+use serde_json::json;
+use std::{sync::Arc, time::Duration};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How many events may wait for their reader.
+const EVENTS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct OpenClawSession {
+    pub(super) inner: Arc<Inner>,
+    pub(super) capabilities: Capabilities,
+}
+
+#[async_trait]
+impl RuntimeSession for OpenClawSession {
+    fn state(&self) -> RuntimeState {
+        self.inner.runtime_state()
+    }
+
+    async fn turn(&self, request: TurnRequest) -> Result<Turn> {
+        let busy = Busy::take(&self.inner)?;
+        self.capabilities.allow(&request)?;
+        let order = Box::pin(Order::prepare(&self.inner, &request)).await?;
+        let task = self.inner.turns.token();
+        if self.inner.stop.is_cancelled() {
+            return Err(closed());
+        }
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let stop = self.inner.stop.child_token();
+        let running = Running::new(Arc::clone(&self.inner), order, events, stop.clone());
+        // Its end is the reader's: it lives as long as the run does and its events are read.
+        tokio::spawn(running.run(busy, task));
+        Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+    }
+
+    /// A run that goes on without its host is ended: nobody can answer the calls of its tools.
+    async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
+        let _busy = Busy::take(&self.inner)?;
+        let (inner, run) = (&self.inner, run_id(&self.inner.spec, turn));
+        let conn = inner.ways.operator.conn(inner.setup.patience.connect).await?;
+        let Some((token, mut past)) = inner.last_session(&conn).await? else { return Ok(Recovery::NotSeen) };
+        let end = tokio::time::Instant::now() + inner.setup.patience.stop;
+        let mut was_active = false;
+        while past.is_active() && tokio::time::Instant::now() < end {
+            let params = json!({"sessionKey": token.key, "runId": run});
+            let aborted = conn.ask("chat.abort", params, inner.setup.patience.answer).await?;
+            was_active |= aborted.payload("to stop a run")?["aborted"] == true;
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            past = Past::read(&conn, &token.key).await?;
+        }
+        Ok(match past.verdict(&run) {
+            Some(verdict) => {
+                inner.began(&token, Sent::Delta);
+                Recovery::Ended(inner.ended(verdict, Sent::Delta))
+            }
+            None if past.has(&run) || past.is_active() || was_active => Recovery::Unknown,
+            None => Recovery::NotSeen,
+        })
+    }
+
+    async fn close(&self, how: Close) -> Result<()> {
+        self.inner.end(how).await;
+        Ok(())
+    }
+}
+
+fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
+    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
+}
+
+#[derive(Debug)]
+struct Stop(CancellationToken);
+
+#[async_trait]
+impl TurnControl for Stop {
+    async fn steer(&self, _: String) -> Result<Steered> {
+        Err(Error::new(ErrorKind::Unsupported, "a run of openclaw takes no further messages here"))
+    }
+
+    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
+        Err(Error::new(ErrorKind::Unsupported, "a run of openclaw asks nothing here"))
+    }
+
+    async fn interrupt(&self) -> Result<()> {
+        self.0.cancel();
+        Ok(())
+    }
+}

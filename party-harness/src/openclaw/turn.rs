@@ -1,0 +1,389 @@
+//! A running turn: one run of the gateway, over as many connections as it takes, and one end.
+
+use super::{
+    codec::{Frame, Run, Status, Step, Verdict},
+    history::Past,
+    inner::{Busy, Inner},
+    link::{Answers, Conn, Events, Gone},
+    order::Order,
+    outbox::Outbox,
+};
+use crate::{Result, TurnEvent};
+use futures::future::BoxFuture;
+use party_core::Usage;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
+
+/// How long a gateway is asked to wait for a run at a time.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// How long lies between two requests that came to nothing.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How many connections a run may take, and how long lies between two at most.
+const MOST_RIDES: u32 = 32;
+const MOST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the last answer may take behind the last event; it holds the whole text.
+const LAST: Duration = Duration::from_secs(15);
+
+/// How long a run may take to end that is killed.
+const KILL: Duration = Duration::from_secs(2);
+
+/// A turn in its task.
+#[derive(Debug)]
+pub(super) struct Running {
+    inner: Arc<Inner>,
+    order: Order,
+    out: Outbox,
+    run: Run,
+    stop: CancellationToken,
+    has_begun: bool,
+    /// When the run was told to end, and why; and when there was no more time for that.
+    stopping: Option<(Instant, Status)>,
+    killed: Option<Instant>,
+    /// How many connections it took.
+    rides: u32,
+}
+
+/// How one connection ended for the run.
+enum Left {
+    Over(Box<Verdict>),
+    Gone(Gone),
+}
+
+/// Something that happened.
+enum Heard {
+    Answer(Option<crate::socket::Text>),
+    Event(Option<crate::socket::Text>),
+    Waited(Result<Value>),
+    Aborted,
+    HandedOn,
+    Stop,
+    Kill,
+    Late,
+}
+
+/// The run on one connection.
+struct Ride {
+    conn: Arc<Conn>,
+    answers: Answers,
+    events: Events,
+    has_events: bool,
+    is_answered: bool,
+    since: Instant,
+    over_since: Option<Instant>,
+    waiting: Option<BoxFuture<'static, Result<Value>>>,
+    aborting: Option<BoxFuture<'static, ()>>,
+}
+
+impl Running {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        order: Order,
+        events: mpsc::Sender<TurnEvent>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (out, run) = (Outbox::new(events), Run::new(&order.tools.prefix));
+        Self { inner, order, out, run, stop, has_begun: false, stopping: None, killed: None, rides: 0 }
+    }
+
+    pub(super) async fn run(mut self, busy: Busy, task: TaskTrackerToken) {
+        let verdict = Box::pin(self.through()).await;
+        let Self { inner, order, mut out, .. } = self;
+        let had_tools = !order.tools.names.is_empty();
+        drop(order.tools);
+        if had_tools {
+            inner.ways.node.tidy();
+        }
+        if verdict.usage != Usage::default() {
+            out.push(TurnEvent::Spent { usage: verdict.usage, cost: inner.cost(&verdict) });
+        }
+        let end = inner.ended(verdict, order.sent);
+        drop((busy, task));
+        out.end(TurnEvent::Ended(end)).await;
+    }
+
+    /// The run from its first connection to its end.
+    async fn through(&mut self) -> Verdict {
+        let mut conn = Arc::clone(&self.order.conn);
+        loop {
+            let gone = match self.on(&conn).await {
+                Left::Over(verdict) => return *verdict,
+                Left::Gone(gone) => gone,
+            };
+            match self.again(&conn, &gone).await {
+                Ok(next) if next.hello.boot == conn.hello.boot => conn = next,
+                Ok(next) => return self.after_restart(&next).await,
+                Err(verdict) => return verdict,
+            }
+        }
+    }
+
+    /// Another connection, where one is worth it.
+    async fn again(&self, conn: &Conn, gone: &Gone) -> Result<Arc<Conn>, Verdict> {
+        let lost = |why: String| match self.stopping {
+            Some((_, status)) => stopped(status, ", but the gateway cannot confirm it"),
+            None if self.has_begun => Verdict::bare(Status::Cut, why),
+            None => Verdict::bare(Status::Failed, why),
+        };
+        if !gone.may_pass() || self.rides > MOST_RIDES {
+            return Err(lost(gone.error().to_string()));
+        }
+        sleep((PAUSE * self.rides).min(MOST_PAUSE)).await;
+        let patience = if self.stopping.is_some() { KILL } else { self.inner.setup.patience.reconnect };
+        let connecting = self.inner.ways.operator.conn(patience);
+        let connected = tokio::select! {
+            connected = connecting => connected,
+            () = self.wants_stop(), if self.stopping.is_none() => return Err(stopped(Status::Cancelled, "")),
+        };
+        tracing::debug!(boot = conn.hello.boot, "a connection was lost in the middle of a run");
+        connected.map_err(|error| lost(format!("{}; then {error}", gone.error())))
+    }
+
+    /// The gateway that ran it is gone, and its runs with it; what it wrote down is left. It is not
+    /// asked again: the run may have been paid.
+    async fn after_restart(&self, conn: &Conn) -> Verdict {
+        let cut = || Verdict::bare(Status::Cut, "the gateway was restarted in the middle of the run");
+        match Past::read(conn, &self.order.token.key).await {
+            Ok(past) => past.verdict(&self.order.run).unwrap_or_else(cut),
+            Err(_) => cut(),
+        }
+    }
+
+    /// The run on one connection: it is ordered there, which a gateway that has it takes for a question.
+    async fn on(&mut self, conn: &Arc<Conn>) -> Left {
+        self.rides += 1;
+        let events = conn.follow(Some(&self.order.run));
+        let answers = match conn.start("agent", self.order.params.clone()).await {
+            Ok(answers) => answers,
+            Err(_) => return Left::Gone(conn.ended().await),
+        };
+        let mut ride = Ride {
+            conn: Arc::clone(conn),
+            answers,
+            events,
+            has_events: true,
+            is_answered: false,
+            since: Instant::now(),
+            over_since: None,
+            waiting: None,
+            aborting: None,
+        };
+        loop {
+            let heard = self.hear(&mut ride).await;
+            if let Some(left) = self.take(&mut ride, heard).await {
+                return left;
+            }
+        }
+    }
+
+    async fn hear(&mut self, ride: &mut Ride) -> Heard {
+        let late = self.late(ride);
+        let (is_stopping, is_killed) = (self.stopping.is_some(), self.killed.is_some());
+        let has_out = !self.out.is_empty();
+        let stop = wants_stop(&self.stop, &self.inner);
+        let (sender, killed) = (&mut self.out, &self.inner.kill);
+        tokio::select! {
+            biased;
+            // Frames came in this order: what tells of the run, then its last answer.
+            event = ride.events.next(), if ride.has_events => Heard::Event(event),
+            answer = ride.answers.next() => Heard::Answer(answer),
+            waited = maybe(&mut ride.waiting) => Heard::Waited(waited),
+            () = maybe(&mut ride.aborting) => Heard::Aborted,
+            () = stop, if !is_stopping => Heard::Stop,
+            () = async { if has_out { sender.hand_on().await } else { sender.closed().await } },
+                if has_out || !is_stopping => if has_out { Heard::HandedOn } else { Heard::Stop },
+            () = sleep_until(late) => Heard::Late,
+            () = killed.cancelled(), if is_stopping && !is_killed => Heard::Kill,
+        }
+    }
+
+    /// When something has taken too long.
+    fn late(&self, ride: &Ride) -> Instant {
+        let patience = &self.inner.setup.patience;
+        match (self.stopping, ride.over_since) {
+            (Some((since, _)), _) => {
+                let end = since + patience.stop;
+                self.killed.map_or(end, |killed| end.min(killed + KILL))
+            }
+            (None, Some(since)) => since + LAST,
+            (None, None) if !ride.is_answered => ride.since + patience.answer,
+            (None, None) => ride.since + patience.silence,
+        }
+    }
+
+    async fn take(&mut self, ride: &mut Ride, heard: Heard) -> Option<Left> {
+        match heard {
+            Heard::Event(Some(text)) => self.event(ride, &text),
+            Heard::Event(None) => ride.has_events = false,
+            Heard::Answer(Some(text)) => return self.answer(ride, &text),
+            Heard::Answer(None) => return Some(Left::Gone(ride.conn.ended().await)),
+            Heard::Waited(waited) => return self.waited(ride, waited).await,
+            Heard::Aborted => self.abort(ride, PAUSE),
+            Heard::Stop => self.stop(ride, Status::Cancelled),
+            Heard::Kill => self.killed = Some(Instant::now()),
+            Heard::HandedOn => {}
+            Heard::Late => return self.was_late(ride),
+        }
+        None
+    }
+
+    fn event(&mut self, ride: &mut Ride, text: &str) {
+        let Some(Frame::Event(event)) = Frame::read(text) else { return };
+        ride.since = Instant::now();
+        let events = self.run.event(&event);
+        if !events.is_empty() {
+            self.begin();
+        }
+        events.into_iter().for_each(|event| self.out.push(event));
+        if self.run.is_over() {
+            ride.over_since.get_or_insert(ride.since);
+        }
+    }
+
+    fn answer(&mut self, ride: &mut Ride, text: &str) -> Option<Left> {
+        while let Some(event) = ride.events.now() {
+            self.event(ride, &event);
+        }
+        let Some(Frame::Answer(answer)) = Frame::read(text) else { return None };
+        (ride.since, ride.is_answered) = (Instant::now(), true);
+        match self.run.answer(&answer) {
+            Step::Accepted(_) => self.begin(),
+            Step::InFlight => {
+                self.begin();
+                ride.waiting = Some(self.wait(&ride.conn));
+            }
+            Step::Over(verdict) => return Some(Left::Over(self.judged(verdict))),
+            Step::Nothing => {}
+        }
+        None
+    }
+
+    /// A run whose end is not told over this connection is asked for.
+    fn wait(&self, conn: &Arc<Conn>) -> BoxFuture<'static, Result<Value>> {
+        let (conn, run) = (Arc::clone(conn), self.order.run.clone());
+        let patience = WAIT + self.inner.setup.patience.answer;
+        Box::pin(async move {
+            let params = json!({"runId": run, "timeoutMs": WAIT.as_millis() as u64});
+            conn.ask("agent.wait", params, patience).await?.payload("to wait for a run")
+        })
+    }
+
+    /// Where it has ended, the same order is answered by the whole end; where that says "in flight" once
+    /// more, it is waited for once more.
+    async fn waited(&mut self, ride: &mut Ride, waited: Result<Value>) -> Option<Left> {
+        ride.waiting = None;
+        let waited = match waited {
+            Ok(waited) => waited,
+            Err(error) => return Some(Left::Gone(Gone::passing(&error))),
+        };
+        let has_ended = match waited["status"].as_str() {
+            Some("ok" | "error") => true,
+            Some("timeout") => waited["error"].is_string() || waited["endedAt"].is_number(),
+            _ => false,
+        };
+        if !has_ended {
+            ride.since = Instant::now();
+            ride.waiting = Some(self.wait(&ride.conn));
+            return None;
+        }
+        sleep(PAUSE).await;
+        match ride.conn.start("agent", self.order.params.clone()).await {
+            Ok(answers) => ride.answers = answers,
+            Err(_) => return Some(Left::Gone(ride.conn.ended().await)),
+        }
+        None
+    }
+
+    fn stop(&mut self, ride: &mut Ride, status: Status) {
+        self.stopping.get_or_insert((Instant::now(), status));
+        self.abort(ride, Duration::ZERO);
+    }
+
+    /// Again and again: the gateway may not know the run yet.
+    fn abort(&self, ride: &mut Ride, pause: Duration) {
+        let (conn, patience) = (Arc::clone(&ride.conn), self.inner.setup.patience.stop);
+        let params = json!({"sessionKey": self.order.token.key, "runId": self.order.run});
+        ride.aborting = Some(Box::pin(async move {
+            sleep(pause).await;
+            if let Err(error) = conn.ask("chat.abort", params, patience).await {
+                tracing::debug!(%error, "a run could not be told to stop");
+            }
+        }));
+    }
+
+    fn was_late(&mut self, ride: &mut Ride) -> Option<Left> {
+        let over = |verdict| Some(Left::Over(Box::new(verdict)));
+        let patience = &self.inner.setup.patience;
+        match (self.stopping, ride.over_since) {
+            (Some((_, status)), _) => over(stopped(status, ", but the gateway does not say that it has ended")),
+            (None, Some(_)) => over(self.run.conclude().unwrap_or_else(|| Verdict::bare(Status::Cut, ""))),
+            (None, None) if !ride.is_answered => {
+                let waited = patience.answer.as_millis();
+                over(Verdict::bare(Status::Cut, format!("the gateway takes no run within {waited} ms")))
+            }
+            // A tool takes as long as it takes. What becomes of it only the first connection is told.
+            (None, None) if self.run.is_calling() && self.rides == 1 => {
+                ride.since = Instant::now();
+                None
+            }
+            (None, None) => {
+                self.stop(ride, Status::TimedOut);
+                None
+            }
+        }
+    }
+
+    /// The end, as far as it was this host who asked for it.
+    fn judged(&mut self, mut verdict: Box<Verdict>) -> Box<Verdict> {
+        if let (Some((_, status)), Status::Cancelled) = (self.stopping, verdict.status) {
+            verdict.status = status;
+            verdict.reason = stopped(status, "").reason;
+        }
+        if verdict.status != Status::Refused {
+            self.begin();
+        }
+        verdict
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            let began = self.inner.began(&self.order.token, self.order.sent);
+            self.out.push(began);
+        }
+    }
+
+    async fn wants_stop(&self) {
+        tokio::select! { () = wants_stop(&self.stop, &self.inner) => {}, () = self.out.closed() => {} }
+    }
+}
+
+async fn wants_stop(stop: &CancellationToken, inner: &Inner) {
+    tokio::select! { () = stop.cancelled() => {}, () = inner.kill.cancelled() => {} }
+}
+
+/// What comes of something that may not be under way.
+async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(under_way) => {
+            let done = under_way.await;
+            *future = None;
+            done
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn stopped(status: Status, more: &str) -> Verdict {
+    let why = match status {
+        Status::TimedOut => "the run told nothing of itself for too long and was stopped",
+        _ => "the run was stopped",
+    };
+    Verdict::bare(status, format!("{why}{more}"))
+}
