@@ -15,9 +15,10 @@ pub(crate) fn show(session: SessionId, store: &Path) -> String {
 pub(crate) fn go_on(session: SessionId, store: &Path, args: &Args) -> String {
     let mut command = show(session, store);
     let pass_env = (!args.pass_env.is_empty()).then(|| args.pass_env.join(","));
+    for (option, value) in args.runtimes.again() {
+        let _ = write!(command, " {option} {}", quoted(&value));
+    }
     for (option, value) in [
-        ("--claude-mode", args.claude_mode.map(|mode| OsStr::new(mode.name()))),
-        ("--claude-bin", args.claude_bin.as_deref().map(Path::as_os_str)),
         ("--pass-env", pass_env.as_deref().map(OsStr::new)),
         ("--socket", args.socket.as_deref().map(Path::as_os_str)),
         ("--script", args.script.as_deref().map(Path::as_os_str)),

@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::values::{ClaudeMode, Runtime, Show, Told, budget, names, number};
+use crate::{
+    runtimes::RuntimeOptions,
+    values::{Runtime, Show, Told, budget, names, number},
+};
 use lexopt::{Arg, Parser};
 use party_core::{SessionId, Usd};
 use party_examples::{
@@ -19,7 +22,8 @@ Options:
   --personas A,B       only these personas, in this order
   --rounds N           rounds of opinions, 1 to 5 [default: 1]
   --budget USD         what the party may spend [default: 1.50, or PARTY_DEFAULT_BUDGET_USD]
-  --harness NAME       scripted or claude [default: scripted]
+  --harness NAME       scripted, claude, codex, openclaw or model [default: scripted]; a persona's file
+                       may name another, and its model
   --persona-dir DIR    personas from this folder instead of the shipped ones
   --timeout SECONDS    how long a persona may take [default: 120]
   --store PATH         the SQLite file [default: in your data folder]
@@ -28,11 +32,31 @@ Options:
   --canvas [FILE]      the transcript as Markdown, to FILE or standard output
   --json               one JSON object per record on standard output, nothing else
   --pass-env A,B       variables that agents may see beside HOME, PATH, USER, LANG, LC_*, TZ, TMPDIR
+  --script FILE        what the scripted personas say, instead of the shipped script
+  -h, --help           this text
+
+Claude Code:
   --claude-mode MODE   per-turn: a process for each turn, or persistent: one for each persona
                        [default: per-turn]
   --claude-bin PATH    the claude binary [default: PARTY_CLAUDE_BIN, else from PATH]
-  --script FILE        what the scripted personas say, instead of the shipped script
-  -h, --help           this text
+
+Codex:
+  --codex-bin PATH     the codex binary [default: PARTY_CODEX_BIN, else from PATH]
+  --codex-config K=V   a setting of Codex, as for its own -c; may be given several times
+  --codex-url URL      attach to a running `codex app-server` instead, ws:// on this machine
+  --codex-token-file FILE
+                       its token
+
+OpenClaw:
+  --openclaw-url URL   the gateway, ws:// on this machine
+  --openclaw-token-file FILE
+                       its token
+
+Model APIs:
+  --model-api NAME     openai (and what speaks it), anthropic, gemini or ollama [default: openai]
+  --model-url URL      the endpoint [default: the provider's own]
+  --model-key-env NAME the variable that holds the key; without it none is sent
+  --model NAME         the model of personas whose file names none
 
 Exit codes: 0 finished, 1 ended without a result, 2 bad input, 130 interrupted and resumable.
 ";
@@ -53,8 +77,7 @@ pub(crate) struct Args {
     pub(crate) canvas: Option<Option<PathBuf>>,
     pub(crate) json: bool,
     pub(crate) pass_env: Vec<String>,
-    pub(crate) claude_mode: Option<ClaudeMode>,
-    pub(crate) claude_bin: Option<PathBuf>,
+    pub(crate) runtimes: RuntimeOptions,
     pub(crate) script: Option<PathBuf>,
     pub(crate) help: bool,
 }
@@ -104,12 +127,10 @@ impl Args {
             "rounds" => once(name, &mut self.rounds, number(name, &text(name, parser)?, 1..=5)?)?,
             "timeout" => once(name, &mut self.timeout, number(name, &text(name, parser)?, 1..=86_400)?)?,
             "budget" => once(name, &mut self.budget, budget("--budget", &text(name, parser)?)?)?,
-            "harness" => once(name, &mut self.harness, Runtime::parse(&text(name, parser)?)?)?,
+            "harness" => once(name, &mut self.harness, Runtime::parse("--harness", &text(name, parser)?)?)?,
             "persona-dir" => once(name, &mut self.persona_dir, path(name, parser)?)?,
             "store" => once(name, &mut self.store, path(name, parser)?)?,
             "socket" => once(name, &mut self.socket, path(name, parser)?)?,
-            "claude-mode" => once(name, &mut self.claude_mode, ClaudeMode::parse(&text(name, parser)?)?)?,
-            "claude-bin" => once(name, &mut self.claude_bin, path(name, parser)?)?,
             "script" => once(name, &mut self.script, path(name, parser)?)?,
             "pass-env" => self.pass_env.extend(names(&text(name, parser)?)),
             "resume" => {
@@ -118,6 +139,7 @@ impl Args {
                     .map_err(|error| BadInput::new(format!("--resume: {error}")))?;
                 once(name, &mut self.resume, session)?;
             }
+            _ if self.runtimes.take(name, parser)? => {}
             _ => return Err(BadInput::new(format!("unknown option --{name}; see --help"))),
         }
         Ok(())
@@ -158,6 +180,7 @@ impl Args {
         if self.json && self.canvas == Some(None) {
             return Err(BadInput::new("--json and --canvas both want standard output; give --canvas a FILE"));
         }
+        self.runtimes.check()?;
         match (&self.question, self.resume) {
             (Some(_), Some(_)) => {
                 Err(BadInput::new("--resume goes on with a question that was asked; leave the question out"))
@@ -233,7 +256,10 @@ mod tests {
                 &["Q", "--budget", "abc"],
                 "--budget: `abc` is not an amount in USD: expected a number such as 1.50",
             ),
-            (&["Q", "--harness", "gpt"], "--harness: unknown harness `gpt`; there are: scripted, claude"),
+            (
+                &["Q", "--harness", "gpt"],
+                "--harness: unknown harness `gpt`; there are: scripted, claude, codex, openclaw, model",
+            ),
             (
                 &["Q", "--claude-mode", "fast"],
                 "--claude-mode: unknown mode `fast`; there are: per-turn, persistent",
@@ -244,6 +270,16 @@ mod tests {
             (&["Q", "--budget", "1", "--budget", "2"], "--budget is given twice"),
             (&["Q", "--json", "--json"], "--json is given twice"),
             (&["Q", "--script="], "--script: the path is empty"),
+            (
+                &["Q", "--model-api", "hal"],
+                "--model-api: unknown API `hal`; there are: openai, anthropic, gemini, ollama",
+            ),
+            (
+                &["Q", "--codex-url", "ws://127.0.0.1:1"],
+                "--codex-url needs --codex-token-file, the file that the server was started with",
+            ),
+            (&["Q", "--codex-config", "model"], "--codex-config: `model` is not KEY=VALUE"),
+            (&["Q", "--openclaw-token-file", "t"], "--openclaw-token-file needs --openclaw-url"),
             (&["Q", "--colour"], "unknown option --colour; see --help"),
             (&[" "], "the question is empty"),
             (

@@ -1,6 +1,6 @@
 //! Being with a session to its end: driving it, or following whoever does.
 
-use crate::{Failure, args::Args, bad_or_failed, party::Hosting, show::Shown, signals::Signals};
+use crate::{Failure, args::Args, bad_or_failed, hosting::Hosting, show::Shown, signals::Signals};
 use party_core::{CloseReason, Event, Offset, SessionId};
 use party_examples::{BadInput, FINISHED, INTERRUPTED, NO_RESULT, note};
 use party_launch::{
@@ -42,7 +42,7 @@ pub(crate) async fn resume(
     };
     let hosting = Hosting::of_session(args, &opened.seats)?;
     let bus: Arc<dyn Bus> = Arc::<SqliteBus>::clone(bus);
-    match hosting.builder(bus, store).resume(session).await {
+    match hosting.resume(bus, store, session).await? {
         Ok(party) => Ok(Attended::Driven(party)),
         Err(error) if error.kind() == ErrorKind::Busy => Ok(Attended::Followed(session)),
         Err(error) => Err(bad_or_failed(error)),

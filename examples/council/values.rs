@@ -23,24 +23,65 @@ pub(crate) enum Told {
     Records,
 }
 
-/// Which runtime the personas live on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which runtime a persona lives on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Runtime {
     Scripted,
     Claude,
+    Codex,
+    OpenClaw,
+    Model,
 }
 
 impl Runtime {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Scripted, Self::Claude, Self::Codex, Self::OpenClaw, Self::Model];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Scripted => "scripted",
             Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::OpenClaw => "openclaw",
+            Self::Model => "model",
+        }
+    }
+
+    /// By its name, which `source` gave.
+    pub(crate) fn parse(source: &str, name: &str) -> Result<Self, BadInput> {
+        Self::ALL.into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            BadInput::new(format!("{source}: unknown harness `{name}`; there are: {known}"))
+        })
+    }
+}
+
+/// The wire format of a model's provider.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum ModelApiKind {
+    #[default]
+    OpenAi,
+    Anthropic,
+    Gemini,
+    Ollama,
+}
+
+impl ModelApiKind {
+    const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Ollama];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 
     pub(crate) fn parse(name: &str) -> Result<Self, BadInput> {
-        [Self::Scripted, Self::Claude].into_iter().find(|runtime| runtime.name() == name).ok_or_else(|| {
-            BadInput::new(format!("--harness: unknown harness `{name}`; there are: scripted, claude"))
+        Self::ALL.into_iter().find(|api| api.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            BadInput::new(format!("--model-api: unknown API `{name}`; there are: {known}"))
         })
     }
 }

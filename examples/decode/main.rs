@@ -1,14 +1,16 @@
-//! What a runtime wrote, as events: one JSON object per line, the outcome last.
+//! What a runtime wrote, as events: one JSON object per line, and for each turn its outcome.
 
+mod claude;
+mod codex;
+mod openclaw;
 mod show;
 
 use lexopt::{Arg, Parser};
 use party_examples::{BadInput, Output, fail, options::usage};
-use party_launch::harness::claude_code::{Decoder, Exit};
 use show::Show;
 use std::{
     error::Error,
-    io::{self, ErrorKind, Read},
+    io::{self, ErrorKind, Read, Write},
     process::ExitCode,
 };
 
@@ -16,23 +18,35 @@ const CHUNK: usize = 64 << 10;
 
 const HELP: &str = "\
 Decodes what an agent runtime wrote, from standard input: one JSON object per line for each event,
-the outcome last. Damaged input is decoded as far as it goes.
+and one of type `outcome` at the end of each turn. Damaged input is decoded as far as it goes.
 
 Usage: decode RUNTIME < STREAM
 
 Runtimes:
-  claude          `claude -p --output-format stream-json --verbose`
+  claude          `claude -p --output-format stream-json --verbose`: one turn
+  codex           frames of `codex app-server`, one on a line, or a recording of both directions
+  openclaw        frames of an OpenClaw gateway, one on a line, or a recording of both directions
 
 Options:
   -h, --help      this text
 ";
 
 /// The runtimes whose output can be decoded.
-const RUNTIMES: &[&str] = &["claude"];
+const RUNTIMES: &[&str] = &["claude", "codex", "openclaw"];
+
+/// A stream that is being decoded and shown.
+trait Reading {
+    fn feed(&mut self, chunk: &[u8], show: &mut Show<impl Write>) -> io::Result<()>;
+
+    /// What is left where the stream ends.
+    fn finish(self, show: &mut Show<impl Write>) -> io::Result<()>;
+}
 
 enum Asked {
     Help,
     Claude,
+    Codex,
+    OpenClaw,
 }
 
 fn main() -> ExitCode {
@@ -49,11 +63,9 @@ fn run() -> Result<(), Box<dyn Error>> {
             output.line(HELP.trim_end());
             output.finish()?;
         }
-        Asked::Claude => match decode(io::stdin().lock(), Show::new(io::stdout().lock())) {
-            // A reader that went away, as `head` does, has what it wanted.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            decoded => decoded?,
-        },
+        Asked::Claude => decode(claude::Claude::new())?,
+        Asked::Codex => decode(codex::Codex::new())?,
+        Asked::OpenClaw => decode(openclaw::OpenClaw::new())?,
     }
     Ok(())
 }
@@ -70,6 +82,8 @@ fn parse(mut parser: Parser) -> Result<Asked, BadInput> {
     let known = RUNTIMES.join(", ");
     match runtime.as_deref() {
         Some("claude") => Ok(Asked::Claude),
+        Some("codex") => Ok(Asked::Codex),
+        Some("openclaw") => Ok(Asked::OpenClaw),
         Some(other) => Err(BadInput::new(format!("unknown runtime `{other}`; there are: {known}"))),
         None => Err(BadInput::new(format!("no runtime is named; there are: {known}"))),
     }
@@ -79,8 +93,15 @@ fn unexpected(error: &lexopt::Error) -> BadInput {
     BadInput::new(format!("{error}; there is no option but --help"))
 }
 
-fn decode(mut input: impl Read, mut show: Show<impl io::Write>) -> io::Result<()> {
-    let mut decoder = Decoder::new().requires_every_server();
+fn decode(reading: impl Reading) -> io::Result<()> {
+    match read(io::stdin().lock(), reading, Show::new(io::stdout().lock())) {
+        // A reader that went away, as `head` does, has what it wanted.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        decoded => decoded,
+    }
+}
+
+fn read(mut input: impl Read, mut reading: impl Reading, mut show: Show<impl Write>) -> io::Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = match input.read(&mut chunk) {
@@ -91,16 +112,9 @@ fn decode(mut input: impl Read, mut show: Show<impl io::Write>) -> io::Result<()
                 return Err(io::Error::new(error.kind(), format!("cannot read standard input: {error}")));
             }
         };
-        for event in decoder.feed(&chunk[..read]) {
-            show.event(event)?;
-        }
+        reading.feed(&chunk[..read], &mut show)?;
         show.flush()?;
     }
-    // How the process ended is not in its output.
-    let (events, verdict) = decoder.finish(&Exit::default());
-    for event in events {
-        show.event(event)?;
-    }
-    show.outcome(&verdict)?;
-    show.flush()
+    reading.finish(&mut show)?;
+    show.finish()
 }

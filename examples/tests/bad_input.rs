@@ -33,7 +33,10 @@ fn a061_a062_a063_options_that_cannot_be_used_are_named() {
         (&[Q, "--budget", "0"], "--budget: a budget of 0 buys nothing"),
         (&[Q, "--budget", "abc"], "--budget: `abc` is not an amount in USD"),
         (&[Q, "--budget", "0.000001"], "leaves no room for a turn"),
-        (&[Q, "--harness", "hal"], "unknown harness `hal`; there are: scripted, claude"),
+        (
+            &[Q, "--harness", "hal"],
+            "unknown harness `hal`; there are: scripted, claude, codex, openclaw, model",
+        ),
         (&[Q, "--claude-mode", "fast"], "unknown mode `fast`; there are: per-turn, persistent"),
         (&[Q, "--harness", "claude"], "npm install -g @anthropic-ai/claude-code"),
         (&[Q, "--harness", "claude", "--claude-bin", "/no/such/claude"], "/no/such/claude"),
@@ -158,7 +161,7 @@ fn a_script_is_a_regular_file_of_at_most_1_mib() {
     let place = Place::new();
     let file = fs::File::create(place.path("large.yaml")).unwrap();
     file.set_len((1 << 20) + 1).unwrap();
-    refused(&place, place.council(&[Q, "--script", "large.yaml"]), "large.yaml: is larger than 1 MiB");
+    refused(&place, place.council(&[Q, "--script", "large.yaml"]), "large.yaml: is larger than 1024 KiB");
     let made = Command::new("mkfifo").arg(place.path("pipe")).status().unwrap();
     assert!(made.success());
     refused(&place, place.council(&[Q, "--script", "pipe"]), "--script pipe: is not a regular file");

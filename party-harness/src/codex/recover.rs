@@ -9,7 +9,9 @@ use super::{
     token::{Token, Trace, message_id},
     turn::{LOOKED_AT, Listed, Started, cost, turns},
 };
-use crate::{Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest};
+use crate::{
+    Completion, Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest,
+};
 use async_trait::async_trait;
 use party_core::{ModelMessage, Sent};
 use std::sync::Arc;
@@ -85,6 +87,8 @@ fn request(key: TurnKey) -> TurnRequest {
         continuation: None,
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
+        completion: Completion::default(),
+        most_steps: None,
         mcp: None,
         own_tools: Vec::new(),
         ask: true,
