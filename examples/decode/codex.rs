@@ -37,14 +37,18 @@ impl Codex {
             Decoded::Asked(asked) => {
                 let (id, what) = (asked.id.value(), what(asked.what));
                 let turn = asked.turn;
-                show.line(&json!({"turn": turn, "type": "control", "control": "asked", "id": id, "what": what}))
+                show.line(
+                    &json!({"turn": turn, "type": "control", "control": "asked", "id": id, "what": what}),
+                )
             }
             Decoded::Settled { id } => {
                 show.line(&json!({"type": "control", "control": "withdrawn", "id": id.value()}))
             }
             Decoded::Refused { id, code, message } => {
                 let error = json!({"code": code, "message": message});
-                show.line(&json!({"type": "control", "control": "answered", "id": id.value(), "error": error}))
+                show.line(
+                    &json!({"type": "control", "control": "answered", "id": id.value(), "error": error}),
+                )
             }
             Decoded::Ended { turn, verdict } => {
                 let thread = self.threads.remove(&turn);

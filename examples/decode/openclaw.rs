@@ -52,7 +52,12 @@ impl Reading for OpenClaw {
     }
 }
 
-fn outcome(run: &str, session: Option<&str>, verdict: &Verdict, show: &mut Show<impl Write>) -> io::Result<()> {
+fn outcome(
+    run: &str,
+    session: Option<&str>,
+    verdict: &Verdict,
+    show: &mut Show<impl Write>,
+) -> io::Result<()> {
     show.outcome(&Outcome {
         turn: Some(run),
         status: match verdict.status {
