@@ -18,6 +18,9 @@ pub(crate) fn go_on(session: SessionId, store: &Path, args: &Args) -> String {
     for (option, value) in args.runtimes.again() {
         let _ = write!(command, " {option} {}", quoted(&value));
     }
+    if args.runtimes.allow_unknown_prices {
+        command.push_str(" --allow-unknown-prices");
+    }
     for (option, value) in [
         ("--pass-env", pass_env.as_deref().map(OsStr::new)),
         ("--socket", args.socket.as_deref().map(Path::as_os_str)),

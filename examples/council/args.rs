@@ -32,6 +32,9 @@ Options:
   --canvas [FILE]      the transcript as Markdown, to FILE or standard output
   --json               one JSON object per record on standard output, nothing else
   --pass-env A,B       variables that agents may see beside HOME, PATH, USER, LANG, LC_*, TZ, TMPDIR
+  --allow-unknown-prices
+                       runs personas of which nobody knows what they cost; each turn is charged
+                       all that it may spend
   --script FILE        what the scripted personas say, instead of the shipped script
   -h, --help           this text
 
@@ -42,7 +45,8 @@ Claude Code:
 
 Codex:
   --codex-bin PATH     the codex binary [default: PARTY_CODEX_BIN, else from PATH]
-  --codex-config K=V   a setting of Codex, as for its own -c; may be given several times
+  --codex-config K=V   a setting of Codex, such as model_reasoning_effort=high; may be given
+                       several times
   --codex-url URL      attach to a running `codex app-server` instead, ws:// on this machine
   --codex-token-file FILE
                        its token
@@ -50,7 +54,7 @@ Codex:
 OpenClaw:
   --openclaw-url URL   the gateway, ws:// on this machine
   --openclaw-token-file FILE
-                       its token
+                       its shared token
 
 Model APIs:
   --model-api NAME     openai (and what speaks it), anthropic, gemini or ollama [default: openai]

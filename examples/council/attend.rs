@@ -40,7 +40,7 @@ pub(crate) async fn resume(
             BadInput::new(format!("--resume: there is no session {session} in {}", store.display())).into()
         );
     };
-    let hosting = Hosting::of_session(args, &opened.seats)?;
+    let hosting = Hosting::of_session(args, store, &opened.seats)?;
     let bus: Arc<dyn Bus> = Arc::<SqliteBus>::clone(bus);
     match hosting.resume(bus, store, session).await? {
         Ok(party) => Ok(Attended::Driven(party)),

@@ -20,6 +20,7 @@ use party_launch::{
         scripted::{Script, Scripted},
     },
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     env,
@@ -31,39 +32,47 @@ use std::{
 pub(crate) struct Hosting {
     harnesses: BTreeMap<Runtime, Arc<dyn Harness>>,
     environment: BTreeMap<String, String>,
+    allows_unknown_prices: bool,
     /// Why a runtime is not among them.
     lacks: Option<BadInput>,
 }
 
 impl Hosting {
     /// What runs these; nothing is started yet.
-    pub(crate) fn new(args: &Args, needed: &BTreeSet<Runtime>, script: Script) -> Result<Self, BadInput> {
-        let mut hosting = Self::with_all_that_can(args, needed, script)?;
+    pub(crate) fn new(
+        args: &Args,
+        store: &Path,
+        needed: &BTreeSet<Runtime>,
+        script: &Script,
+    ) -> Result<Self, BadInput> {
+        let mut hosting = Self::with_all_that_can(args, store, needed, script)?;
         hosting.lacks.take().map_or(Ok(hosting), Err)
     }
 
     /// What runs the seats of a session that is there. Where it is over, none of them is needed.
-    pub(crate) fn of_session(args: &Args, seats: &[SeatSpec]) -> Result<Self, BadInput> {
+    pub(crate) fn of_session(args: &Args, store: &Path, seats: &[SeatSpec]) -> Result<Self, BadInput> {
         let runtime = |seat: &SeatSpec| Runtime::parse("--resume", &seat.harness);
         let needed = seats.iter().map(runtime).collect::<Result<_, _>>()?;
         let script = script(args, seats.iter().map(|seat| seat.name.as_str()))?;
-        Self::with_all_that_can(args, &needed, script)
+        Self::with_all_that_can(args, store, &needed, &script)
     }
 
     fn with_all_that_can(
         args: &Args,
+        store: &Path,
         needed: &BTreeSet<Runtime>,
-        script: Script,
+        script: &Script,
     ) -> Result<Self, BadInput> {
         let environment = environment(&args.pass_env)?;
         let (mut harnesses, mut lacks) = (BTreeMap::new(), None);
         for runtime in needed {
-            match harness(*runtime, &args.runtimes, &environment, &script) {
+            match harness(*runtime, &args.runtimes, &environment, store, script) {
                 Ok(harness) => drop(harnesses.insert(*runtime, harness)),
                 Err(why) => lacks = lacks.or(Some(why)),
             }
         }
-        Ok(Self { harnesses, environment, lacks })
+        let allows_unknown_prices = args.runtimes.allow_unknown_prices;
+        Ok(Self { harnesses, environment, allows_unknown_prices, lacks })
     }
 
     /// Says what is missing while nothing is written.
@@ -90,25 +99,33 @@ impl Hosting {
     }
 
     pub(crate) fn builder(self, bus: Arc<dyn Bus>, store: &Path) -> PartyBuilder {
-        let mut folder = store.as_os_str().to_owned();
-        folder.push(".seats");
-        let party = Party::builder(bus).environment(self.environment).folder(folder);
+        let party = Party::builder(bus).environment(self.environment).folder(beside(store, "seats"));
+        let party = if self.allows_unknown_prices { party.allow_unknown_prices() } else { party };
         let harnesses = self.harnesses.into_iter();
         harnesses.fold(party, |party, (runtime, harness)| party.harness_as(runtime.name(), harness))
     }
+}
+
+/// The store's folder of this name.
+fn beside(store: &Path, name: &str) -> PathBuf {
+    let mut folder = store.as_os_str().to_owned();
+    folder.push(".");
+    folder.push(name);
+    folder.into()
 }
 
 fn harness(
     runtime: Runtime,
     options: &RuntimeOptions,
     environment: &BTreeMap<String, String>,
+    store: &Path,
     script: &Script,
 ) -> Result<Arc<dyn Harness>, BadInput> {
     Ok(match runtime {
         Runtime::Scripted => Arc::new(Scripted::new(script.clone())),
         Runtime::Claude => Arc::new(claude(options, environment)),
         Runtime::Codex => Arc::new(codex(options, environment)?),
-        Runtime::OpenClaw => Arc::new(openclaw(options)?),
+        Runtime::OpenClaw => Arc::new(openclaw(options, store)?),
         Runtime::Model => Arc::new(model(options)?),
     })
 }
@@ -131,24 +148,27 @@ fn codex(options: &RuntimeOptions, environment: &BTreeMap<String, String>) -> Re
     let mut codex = match (&options.codex_url, &options.codex_token_file) {
         (Some(url), Some(file)) => {
             let token = secret("--codex-token-file", file)?;
-            Codex::attach(url, token).map_err(|error| named("--codex-url", &error))?
+            Codex::attach(url, Some(&token)).map_err(|error| named("--codex-url", &error))?
         }
         _ => Codex::new(program(options.codex_bin.as_ref(), "PARTY_CODEX_BIN", "codex"))
             .env(environment.clone()),
     };
-    for (key, value) in options.codex_config.iter().filter_map(|setting| setting.split_once('=')) {
-        codex = codex.config(key, value);
+    for (name, value) in options.codex_config.iter().filter_map(|setting| setting.split_once('=')) {
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        codex = codex.config(name.trim(), value);
     }
     Ok(codex)
 }
 
-fn openclaw(options: &RuntimeOptions) -> Result<OpenClaw, BadInput> {
-    let url = options.openclaw_url.as_deref().ok_or_else(|| {
-        BadInput::new("a persona lives on OpenClaw: say by --openclaw-url where its gateway listens")
-    })?;
-    let token = options.openclaw_token_file.as_deref();
-    let token = token.map(|file| secret("--openclaw-token-file", file)).transpose()?;
-    OpenClaw::attach(url, token).map_err(|error| named("--openclaw-url", &error))
+fn openclaw(options: &RuntimeOptions, store: &Path) -> Result<OpenClaw, BadInput> {
+    let (Some(url), Some(file)) = (&options.openclaw_url, &options.openclaw_token_file) else {
+        return Err(BadInput::new(
+            "a persona lives on OpenClaw: --openclaw-url and --openclaw-token-file say how to reach its gateway",
+        ));
+    };
+    let token = secret("--openclaw-token-file", file)?;
+    let openclaw = OpenClaw::attach(url, token).map_err(|error| named("--openclaw-url", &error))?;
+    Ok(openclaw.keys(beside(store, "keys")))
 }
 
 fn model(options: &RuntimeOptions) -> Result<ModelApi, BadInput> {
@@ -166,7 +186,8 @@ fn model(options: &RuntimeOptions) -> Result<ModelApi, BadInput> {
     }
     if let Some(name) = &options.model_key_env {
         // An agent never sees it.
-        let key = env::var(name).map_err(|error| BadInput::new(format!("--model-key-env: {name}: {error}")))?;
+        let key =
+            env::var(name).map_err(|error| BadInput::new(format!("--model-key-env: {name}: {error}")))?;
         api = api.key(key);
     }
     Ok(api)

@@ -59,7 +59,7 @@ async fn run(args: &Args) -> Result<u8, Failure> {
     let (bus, plan) = match args.resume {
         Some(_) => (open_existing(&store).await?, None),
         None => {
-            let plan = Plan::new(args).await?;
+            let plan = Plan::new(args, &store).await?;
             (open_store(&store).await?, Some(plan))
         }
     };

@@ -27,14 +27,14 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) async fn new(args: &Args) -> Result<Self, BadInput> {
+    pub(crate) async fn new(args: &Args, store: &Path) -> Result<Self, BadInput> {
         if env::var_os("PARTY_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
             return Err(BadInput::new("parties are disabled here: PARTY_DISABLED=true"));
         }
         let roster = roster(args)?;
         let (seats, needed) = seats(&roster, args.harness.unwrap_or(Runtime::Scripted))?;
         let script = script(args, seats.iter().map(|seat| seat.name.as_str()))?;
-        let hosting = Hosting::new(args, &needed, script)?;
+        let hosting = Hosting::new(args, store, &needed, &script)?;
         hosting.probe().await?;
         let mut format = Format::council()
             .with_rounds(args.rounds.unwrap_or(1))

@@ -4,7 +4,7 @@ use crate::values::{ClaudeMode, ModelApiKind};
 use lexopt::Parser;
 use party_examples::{
     BadInput,
-    options::{once, path, text},
+    options::{flag, once, path, text},
     read_text,
 };
 use std::{
@@ -30,6 +30,7 @@ pub(crate) struct RuntimeOptions {
     pub(crate) model_url: Option<String>,
     pub(crate) model_key_env: Option<String>,
     pub(crate) model: Option<String>,
+    pub(crate) allow_unknown_prices: bool,
 }
 
 impl RuntimeOptions {
@@ -48,6 +49,7 @@ impl RuntimeOptions {
             "model-url" => once(name, &mut self.model_url, filled(name, parser)?)?,
             "model-key-env" => once(name, &mut self.model_key_env, filled(name, parser)?)?,
             "model" => once(name, &mut self.model, filled(name, parser)?)?,
+            "allow-unknown-prices" => flag(name, &mut self.allow_unknown_prices)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -65,8 +67,10 @@ impl RuntimeOptions {
         if self.codex_url.is_some() && self.codex_bin.is_some() {
             return Err(BadInput::new("--codex-bin starts a server, --codex-url attaches to one: choose"));
         }
-        if self.openclaw_token_file.is_some() && self.openclaw_url.is_none() {
-            return lacks("--openclaw-token-file", "--openclaw-url");
+        match (&self.openclaw_url, &self.openclaw_token_file) {
+            (None, Some(_)) => return lacks("--openclaw-token-file", "--openclaw-url"),
+            (Some(_), None) => return lacks("--openclaw-url", "--openclaw-token-file, the gateway's own"),
+            _ => {}
         }
         Ok(())
     }

@@ -3,28 +3,17 @@
 
 mod common;
 
-use common::{Place, said, stderr};
+use common::{
+    Place, said, stderr,
+    voices::{QUESTION, asked, assert_in_order, called, ended, living, opinion, run, speaks},
+};
 use std::{
     collections::BTreeSet,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
 };
 use test_support::{FakeModel, Gate, ModelTurn, Scenario, claude_binary, claude_env};
-use tokio::task::spawn_blocking;
 
-const QUESTION: &str = "Should we adopt JSONL as our log format?";
 const PERSONAS: [&str; 4] = ["Mary", "John", "Winston", "James"];
-
-fn called(name: &str) -> String {
-    format!("Your name is {name}.")
-}
-
-fn opinion(name: &str, round: u32) -> String {
-    format!("{name} thinks so in round {round}.")
-}
-
-fn speaks(name: &str, round: u32) -> ModelTurn {
-    ModelTurn::text(opinion(name, round)).when(called(name)).when(format!("Round {round} of 2"))
-}
 
 /// James answers his second question only when `slow` lets him.
 fn scenario(slow: Option<&Gate>) -> Scenario {
@@ -45,16 +34,6 @@ fn council(place: &Place, fake: &FakeModel, args: &[&str]) -> Command {
     command.arg("--pass-env").arg(names.join(",")).arg("--claude-bin").arg(claude_binary());
     command.envs(env.iter().map(|(name, value)| (name, value)));
     command
-}
-
-async fn run(mut command: Command) -> Output {
-    spawn_blocking(move || command.output().unwrap()).await.unwrap()
-}
-
-/// How often a seat's model was asked.
-fn asked(fake: &FakeModel, name: &str) -> usize {
-    let requests = fake.model_requests();
-    requests.iter().filter(|request| request["body"]["system"].to_string().contains(&called(name))).count()
 }
 
 #[tokio::test]
@@ -96,11 +75,7 @@ async fn two_rounds(is_persistent: bool) {
     let mut expected = vec![QUESTION.to_owned()];
     expected.extend([1, 2].iter().flat_map(|round| PERSONAS.map(|name| opinion(name, *round))));
     expected.push("Settled.".into());
-    let order: Vec<usize> = expected
-        .iter()
-        .map(|text| shown.find(text).unwrap_or_else(|| panic!("{text}: {}", said(&resumed))))
-        .collect();
-    assert!(order.is_sorted(), "{shown}");
+    assert_in_order(&shown, &expected);
     for (index, name) in PERSONAS.into_iter().enumerate() {
         let again = usize::from(!finished.contains(&(index as u64, 2)));
         assert_eq!((before[index], asked(&fake, name)), (2, again), "{name}: {finished:?}");
@@ -112,31 +87,8 @@ async fn two_rounds(is_persistent: bool) {
     assert_eq!(again.stdout, resumed.stdout);
 }
 
-/// The turns that have ended: seat and round.
-fn ended(place: &Place, session: &str) -> BTreeSet<(u64, u64)> {
-    let records = place.records(session);
-    let of_turn = |offset: &serde_json::Value| {
-        let started = records.iter().find(|record| record["offset"] == *offset).unwrap();
-        (started["body"]["seat"].as_u64().unwrap(), started["body"]["round"].as_u64().unwrap())
-    };
-    let ends = records.iter().filter(|record| record["kind"] == "turnEnded");
-    ends.map(|record| of_turn(&record["body"]["turn"])).collect()
-}
-
 /// Only such a process says again what it is told.
 fn serves_many_turns(pid: i32) -> bool {
     let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     arguments.split(|byte| *byte == 0).any(|argument| argument == b"--replay-user-messages")
-}
-
-/// The processes whose home is this place.
-fn living(place: &Place) -> BTreeSet<i32> {
-    let home = format!("HOME={}", place.path(".").display());
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let is_here = |pid: &i32| {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|variable| variable == home.as_bytes())
-    };
-    pids.filter(is_here).collect()
 }

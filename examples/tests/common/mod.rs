@@ -2,6 +2,7 @@
 #![allow(dead_code, clippy::unwrap_used, reason = "test code; each test binary uses a part of it")]
 
 pub(crate) mod dialogue;
+pub(crate) mod voices;
 
 use serde_json::{Map, Value};
 use std::{
