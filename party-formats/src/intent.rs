@@ -61,6 +61,27 @@ pub enum ToolChoice {
     Until(String),
 }
 
+/// When a turn is done. A step, which is one model call with the calls of tools in its answer, that calls
+/// none is always the last. The calls of the last step are answered.
+///
+/// Only a runtime that counts steps can hold another than [`NoToolCall`](Self::NoToolCall); a seat on one
+/// that does not is refused before the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_enums, reason = "drivers must hand every rule to a runtime")]
+pub enum Completion {
+    /// After the first step that calls no tool. Where [`ToolChoice::Until`] names a tool, a runtime that
+    /// counts steps ends the turn when that was called.
+    #[default]
+    NoToolCall,
+    /// After its first step.
+    FirstStep,
+    /// After the step in which this tool was called, and answered without an error.
+    ToolCall(String),
+    /// After so many steps.
+    Steps(u32),
+}
+
 /// What one invocation runs under.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -76,6 +97,14 @@ pub struct Intent {
     /// Whether the agent has to call one of them.
     #[serde(default)]
     pub tool_choice: ToolChoice,
+    /// When its turn is done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub completion: Completion,
+    /// How many steps its turn may take; one that needs more fails, as
+    /// [`StepLimit`](party_core::Failure::StepLimit). The runtime's own limit where absent; only one that
+    /// counts steps can hold another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_steps: Option<u32>,
     /// Whether the host's own tools are offered. The engine's follow the list alone.
     #[serde(default = "yes")]
     pub mcp: bool,
@@ -107,6 +136,10 @@ pub struct Intent {
     /// is open the clock stands still. Only `timeoutSecs` holds where it is absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_secs: Option<u32>,
+}
+
+fn is_default(completion: &Completion) -> bool {
+    *completion == Completion::NoToolCall
 }
 
 const fn two_minutes() -> u32 {
@@ -142,6 +175,11 @@ impl Intent {
             ToolChoice::Once => self.offered().collect(),
             ToolChoice::Until(tool) => vec![tool],
         }
+    }
+
+    /// Whether only a runtime that counts steps can hold it.
+    pub fn counts_steps(&self) -> bool {
+        self.completion != Completion::NoToolCall || self.most_steps.is_some()
     }
 
     /// So many turns one invocation can take at most.

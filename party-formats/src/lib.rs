@@ -37,7 +37,7 @@ pub use engine::{
     RunningTurn, ToolRecord,
 };
 pub use format::{Action, Audience, Format, Release, Role, Seats, Shares, Trigger, When};
-pub use intent::{Coalesce, Intent, Priority, ToolChoice};
+pub use intent::{Coalesce, Completion, Intent, Priority, ToolChoice};
 pub use load::LoadError;
 pub use tools::{EngineTool, engine_tool, is_tool_name};
 pub use validate::FormatError;

@@ -1,6 +1,6 @@
 //! What can be wrong with a format.
 
-use crate::{Action, Audience, Format, Intent, Role, ToolChoice, Trigger};
+use crate::{Action, Audience, Completion, Format, Intent, Role, ToolChoice, Trigger};
 use party_core::Usd;
 
 /// What is wrong with a format, or with a team for it.
@@ -135,6 +135,7 @@ impl Format {
         let idle = intent.idle_secs.unwrap_or(1);
         self.in_range(&format!("intents.{name}.idleSecs"), idle, 86_400, "1 to 86400")?;
         self.validate_tool_choice(name, intent)?;
+        self.validate_completion(name, intent)?;
         let nameless = |tool: &String| tool.trim().is_empty() || tool.chars().any(char::is_control);
         if intent.own_tools.iter().any(nameless) {
             return Err(
@@ -159,6 +160,19 @@ impl Format {
                 Err(self.contradiction(place, "is `once`, and the intent offers no tools"))
             }
             ToolChoice::Auto | ToolChoice::None | ToolChoice::Once | ToolChoice::Until(_) => Ok(()),
+        }
+    }
+
+    fn validate_completion(&self, name: &str, intent: &Intent) -> Result<(), FormatError> {
+        let most = intent.most_steps.unwrap_or(1);
+        self.in_range(&format!("intents.{name}.mostSteps"), most, 1_000, "1 to 1000")?;
+        let place = format!("intents.{name}.completion");
+        match &intent.completion {
+            Completion::ToolCall(tool) if !intent.offers(tool) => {
+                Err(self.undefined(format!("{place}.toolCall"), "tool", tool, intent.offered().collect()))
+            }
+            Completion::Steps(steps) => self.in_range(&format!("{place}.steps"), *steps, 1_000, "1 to 1000"),
+            Completion::NoToolCall | Completion::FirstStep | Completion::ToolCall(_) => Ok(()),
         }
     }
 

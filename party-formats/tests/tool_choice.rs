@@ -5,7 +5,7 @@ mod common;
 
 use common::Sim;
 use party_core::*;
-use party_formats::{Format, ToolChoice};
+use party_formats::{Completion, Format, ToolChoice};
 use serde_json::json;
 
 const SEATS: [&str; 2] = ["A:lead", "B:participant"];
@@ -181,7 +181,9 @@ name: mine
 roles: { lead: { intent: speak } }
 intents:
   speak: { tools: [share], toolChoice: { until: share }, mcp: false, ownTools: [Bash], ask: true, idleSecs: 30 }
-  think: { toolChoice: none }
+  think: { toolChoice: none, completion: firstStep }
+  vote: { tools: [share], completion: { toolCall: share }, mostSteps: 9 }
+  few: { tools: [share], completion: { steps: 3 } }
   old: { tools: [share] }
 ";
     let format = Format::from_yaml(text).unwrap();
@@ -191,6 +193,11 @@ intents:
     assert_eq!(speak.own_tools, ["Bash"]);
     let old = &format.intents["old"];
     assert_eq!((&old.tool_choice, old.mcp, old.ask, old.idle_secs), (&ToolChoice::Auto, true, false, None));
+    let completion = |name: &str| (format.intents[name].completion.clone(), format.intents[name].most_steps);
+    assert_eq!(completion("think"), (Completion::FirstStep, None));
+    assert_eq!(completion("vote"), (Completion::ToolCall("share".into()), Some(9)));
+    assert_eq!(completion("few"), (Completion::Steps(3), None));
+    assert_eq!(completion("old"), (Completion::NoToolCall, None));
     let stored = serde_json::to_string(&format).unwrap();
     assert_eq!(serde_json::from_str::<Format>(&stored).unwrap(), format);
 }
@@ -211,6 +218,13 @@ fn a_tool_choice_that_cannot_be_is_refused_by_field() {
         "format `mine`: intents.speak.toolChoice is `once`, and the intent offers no tools"
     );
     assert_eq!(refused("{ idleSecs: 0 }"), "format `mine`: intents.speak.idleSecs is 0, expected 1 to 86400");
+    assert_eq!(
+        refused("{ tools: [share], completion: { toolCall: vote } }"),
+        "format `mine`: intents.speak.completion.toolCall names tool `vote`, which is not defined; defined: share"
+    );
+    let out = |place: &str| format!("format `mine`: intents.speak.{place} is 0, expected 1 to 1000");
+    assert_eq!(refused("{ completion: { steps: 0 } }"), out("completion.steps"));
+    assert_eq!(refused("{ mostSteps: 0 }"), out("mostSteps"));
     assert_eq!(
         refused("{ ownTools: ['  '] }"),
         "format `mine`: intents.speak.ownTools holds what is no name of a tool"

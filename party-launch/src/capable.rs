@@ -80,5 +80,8 @@ fn what_is_missing(intent: &Intent, can: Capabilities) -> Option<&'static str> {
     if intent.ask && can.permissions == Permissions::Never {
         return Some("it never asks before it uses a tool, and `ask` is set");
     }
+    if intent.counts_steps() && !can.steps {
+        return Some("it does not count steps, and `completion` or `mostSteps` is set");
+    }
     None
 }

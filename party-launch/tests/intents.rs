@@ -375,6 +375,12 @@ async fn what_a_runtime_cannot_hold_is_refused_before_the_start() {
         ("{ tools: [share] }", text_only, "it takes no tools of the host, and `tools` lists some"),
         ("{ ownTools: [Bash] }", text_only, "it has no tools of its own, and `ownTools` lists some"),
         ("{ ownTools: [Bash], ask: true }", own, "it never asks before it uses a tool, and `ask` is set"),
+        (
+            "{ completion: firstStep }",
+            text_only,
+            "it does not count steps, and `completion` or `mostSteps` is set",
+        ),
+        ("{ mostSteps: 3 }", text_only, "it does not count steps, and `completion` or `mostSteps` is set"),
     ];
     for (intent, can, why) in cases {
         let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());

@@ -4,7 +4,7 @@
 use party_launch::{
     ErrorKind, Party, PartyBuilder, Seat,
     bus::{Bus, BusExt as _, Classes, MemoryBus, SessionQuery},
-    core::{CloseReason, Cost, Event, Offset, SessionId, Usd},
+    core::{CloseReason, Cost, Event, Failure, Offset, SessionId, TurnEnded, Usd},
     formats::Format,
     harness::{
         model::ModelApi,
@@ -40,10 +40,14 @@ fn mary(bus: &Arc<dyn Bus>, fake: &FakeModel, prices: Prices) -> PartyBuilder {
     builder(bus).harness_as("local", harness).format(Format::forum()).seat(seat)
 }
 
-async fn costs(bus: &Arc<dyn Bus>, session: SessionId) -> Vec<Cost> {
+async fn ends(bus: &Arc<dyn Bus>, session: SessionId) -> Vec<TurnEnded> {
     let records = bus.read_to_end(session, Offset::START, Classes::FOLDED).await.unwrap();
-    let cost = |event| if let Event::TurnEnded(end) = event { Some(end.cost) } else { None };
-    records.iter().filter_map(|record| cost(record.event().unwrap())).collect()
+    let end = |event| if let Event::TurnEnded(end) = event { Some(end) } else { None };
+    records.iter().filter_map(|record| end(record.event().unwrap())).collect()
+}
+
+async fn costs(bus: &Arc<dyn Bus>, session: SessionId) -> Vec<Cost> {
+    ends(bus, session).await.into_iter().map(|end| end.cost).collect()
 }
 
 #[tokio::test]
@@ -146,4 +150,27 @@ async fn a022_a_turn_that_has_to_call_a_tool_is_over_when_it_was_called() {
         said.push(feed.next().await.unwrap().unwrap().text());
     }
     assert_eq!(said, ["Ship?", "Ship it."]);
+}
+
+#[tokio::test]
+async fn a024_a026_a027_an_intent_says_when_its_turn_is_done() {
+    let look = || ModelTurn::tool_use("share", json!({"text": "Ship it."})).repeat();
+    let cases = [
+        ("{ tools: [share], shares: 100, completion: firstStep }", 1, None),
+        ("{ tools: [share], shares: 100, completion: { toolCall: share } }", 1, None),
+        ("{ tools: [share], shares: 100, completion: { steps: 3 } }", 3, None),
+        ("{ tools: [share], shares: 100, mostSteps: 2 }", 2, Some(Failure::StepLimit)),
+    ];
+    for (intent, steps, failure) in cases {
+        let (bus, fake) = (bus(), fake([look()]).await);
+        let text = format!(
+            "name: room\nroles: {{ participant: {{ intent: speak }} }}\nintents: {{ speak: {intent} }}\n"
+        );
+        let format = Format::from_yaml(&text).unwrap();
+        let party = mary(&bus, &fake, prices(&["house-model"])).format(format).start("Ship?").await.unwrap();
+        party.at_rest().await.unwrap();
+        assert_eq!(fake.model_requests().len(), steps, "{intent}");
+        let ends: Vec<_> = ends(&bus, party.session()).await.into_iter().map(|end| end.failure).collect();
+        assert_eq!(ends, [failure], "{intent}");
+    }
 }

@@ -24,8 +24,17 @@ pub(super) enum Again {
     Soon,
     /// Not before the provider's own time.
     After(Duration),
-    /// At once, if the model is left to call a tool or not.
-    Unforced,
+    /// At once, if it asks for less.
+    Less(Less),
+}
+
+/// What a model cannot be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Less {
+    /// To call a tool: it is left to the model.
+    Force,
+    /// To reason where it is offered tools.
+    Reasoning,
 }
 
 impl Fault {
@@ -143,12 +152,23 @@ impl Refusal {
             300..=399 => {
                 (Failure::Rejected, "the address leads elsewhere; give the one it leads to", Again::Never)
             }
-            _ if self.message.contains("tool_choice") => {
-                (Failure::Rejected, "the provider refused the request", Again::Unforced)
+            _ => {
+                let again = self.less().map_or(Again::Never, Again::Less);
+                (Failure::Rejected, "the provider refused the request", again)
             }
-            _ => (Failure::Rejected, "the provider refused the request", Again::Never),
         };
         Fault::new(failure, told(what), again)
+    }
+
+    /// What the provider would rather not be asked for, as it says.
+    fn less(&self) -> Option<Less> {
+        if self.says(&["tool_choice", "tool choice", "forced tool", "forces tool"]) {
+            Some(Less::Force)
+        } else if self.says(&["reasoning_effort"]) && self.says(&["tools"]) {
+            Some(Less::Reasoning)
+        } else {
+            None
+        }
     }
 
     fn is_too_long(&self, status: u16) -> bool {
@@ -212,7 +232,7 @@ pub(super) fn said(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Again::{After, Never, Soon, Unforced};
+    use Again::{After, Never, Soon};
     use Failure::{Other, Overloaded, RateLimited, Rejected, TooLong, Unauthenticated};
 
     fn kind(status: u16, body: &str) -> (Failure, Again) {
@@ -234,13 +254,16 @@ mod tests {
             "details":[{"reason":"API_KEY_INVALID"}]}}]"#;
         let choice =
             r#"{"error":{"type":"invalid_request_error","message":"tool_choice: any is not supported"}}"#;
+        let effort = r#"{"error":{"type":"invalid_request_error","param":"reasoning_effort","message":"Function tools with
+            reasoning_effort are not supported for m in /v1/chat/completions."}}"#.replace('\n', " ");
         let cases = [
             (400, r#"{"error":{"message":"bad"}}"#, (Rejected, Never)),
+            (400, &effort, (Rejected, Again::Less(Less::Reasoning))),
             (400, long, (TooLong, Never)),
             (400, prompt, (TooLong, Never)),
             (400, credit, (RateLimited, Never)),
             (400, key, (Unauthenticated, Never)),
-            (400, choice, (Rejected, Unforced)),
+            (400, choice, (Rejected, Again::Less(Less::Force))),
             (401, "", (Unauthenticated, Never)),
             (402, "{}", (RateLimited, Never)),
             (403, "<html>", (Unauthenticated, Never)),

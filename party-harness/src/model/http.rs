@@ -141,7 +141,7 @@ impl Http {
             return not_a_stream(kind.as_ref(), &body);
         }
         let mut fault = Fault::refused(status.as_u16(), &body, hint);
-        if may_not && fault.again != Again::Unforced {
+        if may_not && !matches!(fault.again, Again::Less(_)) {
             fault.again = Again::Never;
         }
         fault

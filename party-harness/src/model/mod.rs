@@ -21,6 +21,10 @@
 //! is made to call one where the turn's [`ToolChoice`](crate::ToolChoice) says so. A call whose arguments
 //! are no JSON object, or of a tool that is not listed, is answered by an error that the model can mend.
 //!
+//! Some models refuse to be made to call a tool, and OpenAI's newest to reason beside tools over this API;
+//! a session that finds that out asks for less from then on, and says so by a
+//! [`Waiting`](crate::TurnEvent::Waiting).
+//!
 //! A session remembers nothing, and there is nothing to resume: the host's log is the memory, and each
 //! turn is told the whole view. So a session survives whatever the log survives.
 //!

@@ -61,16 +61,14 @@ pub(super) struct Waits(ExponentialBackoff);
 impl Waits {
     /// How long to wait before the next time, where there is one and `left` is enough for it.
     pub(super) fn next(&mut self, again: Again, left: Duration) -> Option<Duration> {
-        if again == Again::Never {
-            return None;
-        }
-        let own = self.0.next()?;
-        let wait = match again {
-            // A little later than the provider says, and not all callers at the same time.
-            Again::After(hint) => hint + own.min(hint / 10),
-            Again::Soon | Again::Never => own,
-            Again::Unforced => Duration::ZERO,
+        let hint = match again {
+            Again::Never | Again::Less(_) => return None,
+            Again::Soon => None,
+            Again::After(hint) => Some(hint),
         };
+        let own = self.0.next()?;
+        // A little later than the provider says, and not all callers at the same time.
+        let wait = hint.map_or(own, |hint| hint + own.min(hint / 10));
         (wait <= left).then_some(wait)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     bill::Bill,
-    fault::Fault,
+    fault::{Fault, Less},
     session::{Busy, Inner},
     talk::Talk,
     wire::{Answered, Call, Message, Stop},
@@ -10,11 +10,7 @@ use super::{
 use crate::{Completion, ToolCall, ToolChoice, ToolReply, TurnEnd, TurnEvent, TurnRequest};
 use futures::future::join_all;
 use party_core::{Failure, Outcome, Sent};
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -197,7 +193,7 @@ impl Run {
             ToolChoice::Once => !self.has_called,
             ToolChoice::Always => true,
         };
-        asks && !self.request.tools.is_empty() && !self.inner.cannot_force.load(Ordering::Acquire)
+        asks && !self.request.tools.is_empty() && self.inner.can(Less::Force)
     }
 
     /// Whether the step with these answers is the last, by the turn's rule. Where no tool is offered

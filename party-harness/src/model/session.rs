@@ -3,7 +3,7 @@
 use super::{
     Setup,
     bill::Bill,
-    fault::Fault,
+    fault::{Fault, Less},
     http::Http,
     run::{Run, Running},
     talk::talk,
@@ -38,8 +38,10 @@ pub(super) struct Inner {
     pub(super) model: String,
     pub(super) system: String,
     pub(super) tools: Arc<dyn ToolPort>,
-    /// The model does not let itself be made to call a tool; found out when it was.
-    pub(super) cannot_force: AtomicBool,
+    /// What the model cannot be asked for, found out when it was: to call a tool, and to reason where it is
+    /// offered some.
+    cannot_force: AtomicBool,
+    cannot_reason: AtomicBool,
     busy: AtomicBool,
     stop: CancellationToken,
     turns: TaskTracker,
@@ -67,10 +69,27 @@ impl Inner {
             system: spec.system_prompt,
             tools,
             cannot_force: AtomicBool::new(false),
+            cannot_reason: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             stop: CancellationToken::new(),
             turns: TaskTracker::new(),
         })
+    }
+
+    pub(super) fn can(&self, what: Less) -> bool {
+        !self.place_of(what).load(Ordering::Acquire)
+    }
+
+    /// The model cannot be asked for this from now on; says whether that is new.
+    pub(super) fn ask_less(&self, what: Less) -> bool {
+        !self.place_of(what).swap(true, Ordering::AcqRel)
+    }
+
+    const fn place_of(&self, what: Less) -> &AtomicBool {
+        match what {
+            Less::Force => &self.cannot_force,
+            Less::Reasoning => &self.cannot_reason,
+        }
     }
 
     /// What a server says of a failure may show what it was sent.

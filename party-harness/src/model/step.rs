@@ -2,7 +2,7 @@
 
 use super::{
     bill::Bill,
-    fault::{Again, Fault},
+    fault::{Again, Fault, Less},
     hints,
     http::Answer,
     run::Run,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::TurnEvent;
 use party_core::Failure;
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// How long a count of tokens is awaited behind an answer that is whole.
@@ -38,9 +38,12 @@ impl Run {
                 self.tell(limited(&fault)).await;
             }
             let wait = match fault.again {
-                Again::Unforced if is_forced => {
-                    self.inner.cannot_force.store(true, Ordering::Release);
-                    Some(Duration::ZERO)
+                Again::Less(what) => {
+                    let has_asked = match what {
+                        Less::Force => is_forced,
+                        Less::Reasoning => !self.request.tools.is_empty(),
+                    };
+                    (has_asked && self.inner.ask_less(what)).then_some(Duration::ZERO)
                 }
                 again => waits.next(again, self.patience).filter(|_| !has_shown),
             };
@@ -60,6 +63,7 @@ impl Run {
             messages: &self.messages,
             tools: &self.request.tools,
             is_forced,
+            may_reason: inner.can(Less::Reasoning),
             most_output: inner.setup.most_output,
             names_completion: inner.setup.names_completion,
             temperature: inner.setup.temperature,
@@ -138,7 +142,7 @@ fn limited(fault: &Fault) -> TurnEvent {
             let seconds = i64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(i64::MAX);
             Some(hints::now().as_second().saturating_add(seconds))
         }
-        Again::Never | Again::Soon | Again::Unforced => None,
+        Again::Never | Again::Soon | Again::Less(_) => None,
     };
     TurnEvent::RateLimit { rejected: true, resets_at }
 }

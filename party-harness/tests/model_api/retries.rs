@@ -175,6 +175,31 @@ async fn a_model_that_cannot_be_made_to_call_a_tool_is_asked_without() {
     assert_eq!(choices, [Some("forced"), Some("auto"), Some("auto")], "the session knows");
 }
 
+#[tokio::test]
+async fn a_model_that_cannot_reason_beside_tools_is_asked_not_to() {
+    let no = "Function tools with reasoning_effort are not supported for gpt-6-sol in /v1/chat/completions. \
+              To use function tools, use /v1/responses or set reasoning_effort to 'none'.";
+    let no = ModelTurn::error(400, "invalid_request_error", no);
+    let bench = Bench::new(Api::OpenAi, [no, ModelTurn::text("One."), ModelTurn::text("Two.")]).await;
+    let session = bench.open().await;
+    assert_eq!(read(&session, request(&["look"])).await.1.text.as_deref(), Some("One."));
+    assert_eq!(read(&session, request(&[])).await.1.text.as_deref(), Some("Two."));
+    let efforts: Vec<_> =
+        bench.requests().iter().map(|asked| asked["body"].get("reasoning_effort").cloned()).collect();
+    assert_eq!(efforts, [None, Some("none".into()), None], "without tools it reasons");
+}
+
+#[tokio::test]
+async fn what_was_not_asked_for_cannot_be_asked_for_less() {
+    let no =
+        ModelTurn::error(400, "invalid_request_error", "tool_choice and tools and reasoning_effort").repeat();
+    for api in APIS {
+        let bench = Bench::new(api, [no.clone()]).await;
+        assert_eq!(bench.end(request(&[])).await.failure, Some(Failure::Rejected), "{api:?}");
+        assert_eq!(bench.requests().len(), 1, "{api:?}");
+    }
+}
+
 /// A time as HTTP writes it.
 fn http_date(seconds: u64) -> String {
     let at = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap()).unwrap();

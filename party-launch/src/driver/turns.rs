@@ -11,7 +11,7 @@ use party_core::{
     Author, Failure, Framing, How, Item, NewRecord, Offset, Op, Outcome, RuntimeBound, SeatId, Sent, Traced,
     TurnEnded, TurnId, escape_tags,
 };
-use party_formats::{Effect, Engine, RunningTurn, engine_tool};
+use party_formats::{Effect, Engine, Intent, RunningTurn, engine_tool};
 use party_harness::{
     Answer, Capabilities, Close, Completion, RequestId, ResumeToken, ToolChoice, ToolSpec, TurnEnd,
     TurnEvent, TurnKey,
@@ -124,7 +124,8 @@ impl Driver {
             continuation: (running.attempt > 1).then(|| continuation(running)),
             tools: intent.offered().filter_map(|name| self.tool_spec(name)).collect(),
             tool_choice: tool_choice(&intent.tool_choice),
-            completion: completion(&intent.tool_choice, seat.harness.info().capabilities),
+            completion: completion(intent, seat.harness.info().capabilities),
+            most_steps: intent.most_steps,
             own_tools: intent.offered_own().to_vec(),
             ask: intent.ask,
             limit: running.budget_left(),
@@ -266,10 +267,15 @@ const fn tool_choice(choice: &party_formats::ToolChoice) -> ToolChoice {
 
 /// A turn that has to call a tool until it called a certain one is over then, where the runtime counts
 /// steps; it goes on until the model is done elsewhere.
-fn completion(choice: &party_formats::ToolChoice, can: Capabilities) -> Completion {
-    match choice {
-        party_formats::ToolChoice::Until(tool) if can.steps => Completion::ToolCall(tool.clone()),
-        _ => Completion::NoToolCall,
+fn completion(intent: &Intent, can: Capabilities) -> Completion {
+    match (&intent.completion, &intent.tool_choice) {
+        (party_formats::Completion::NoToolCall, party_formats::ToolChoice::Until(tool)) if can.steps => {
+            Completion::ToolCall(tool.clone())
+        }
+        (party_formats::Completion::NoToolCall, _) => Completion::NoToolCall,
+        (party_formats::Completion::FirstStep, _) => Completion::FirstStep,
+        (party_formats::Completion::ToolCall(tool), _) => Completion::ToolCall(tool.clone()),
+        (party_formats::Completion::Steps(count), _) => Completion::Steps(*count),
     }
 }
 

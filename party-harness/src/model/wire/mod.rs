@@ -31,6 +31,8 @@ pub(super) struct Ask<'a> {
     pub(super) tools: &'a [ToolSpec],
     /// The model has to call a tool.
     pub(super) is_forced: bool,
+    /// The model may reason though it is offered tools; only OpenAI has models that may not.
+    pub(super) may_reason: bool,
     pub(super) most_output: Option<u32>,
     /// The limit on output goes by the name that only OpenAI itself knows.
     pub(super) names_completion: bool,
@@ -180,3 +182,6 @@ fn as_object(arguments: &str) -> Value {
 fn count(value: &Value) -> u64 {
     value.as_u64().unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;

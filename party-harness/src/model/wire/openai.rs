@@ -21,6 +21,7 @@ pub(super) fn body(ask: &Ask<'_>) -> Value {
         ("stream", Some(json!(true))),
         ("stream_options", Some(json!({"include_usage": true}))),
         (if ask.names_completion { "max_completion_tokens" } else { "max_tokens" }, most),
+        ("reasoning_effort", (!ask.may_reason && !ask.tools.is_empty()).then(|| json!("none"))),
         ("temperature", ask.temperature.map(Value::from)),
         ("tools", tools),
         ("tool_choice", choice),
