@@ -121,11 +121,6 @@ impl Hub {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The folder of one's own server, once it was started.
-    pub(super) async fn home(&self) -> Option<PathBuf> {
-        self.state.lock().await.home.clone()
-    }
-
     /// Ends a server of one's own that does not do what it is asked, unless that was done already.
     pub(super) async fn condemn(&self, generation: u64) {
         let mut state = self.state.lock().await;

@@ -115,7 +115,9 @@ impl Order {
     }
 
     async fn trace(&self, thread: &str) -> Result<()> {
-        let trace = Trace { key: self.request.key, thread: thread.to_owned(), shape: self.shape.hash() };
+        let message = message_id(&self.inner.spec, self.request.key);
+        let trace =
+            Trace { key: self.request.key, thread: thread.to_owned(), shape: self.shape.hash(), message };
         if self.inner.trace().as_ref() == Some(&trace) {
             return Ok(());
         }
