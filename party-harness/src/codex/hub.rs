@@ -74,24 +74,30 @@ impl Hub {
         program: &std::path::Path,
         env: &Environment,
     ) -> Result<(Speaker, Listener)> {
-        if let Some(mut server) = state.server.take() {
-            if server.is_alive() {
+        // One that was killed a moment ago may still seem to be there.
+        for _ in 0..2 {
+            let mut server = match state.server.take() {
+                Some(server) => server,
+                None => self.start(state, program, env).await?,
+            };
+            let connected = server.connect(&self.setup).await;
+            if server.is_alive() || connected.is_ok() {
                 state.server = Some(server);
-            } else {
-                server.kill().await;
+                return Ok(connected?);
             }
+            server.kill().await;
         }
-        if state.server.is_none() {
-            let env = state.env.get_or_insert_with(|| self.setup.env.clone().unwrap_or_else(|| env.clone()));
-            // Threads live in its folder: another server takes the same.
-            let mut setup = self.setup.clone();
-            setup.home = setup.home.or_else(|| state.home.clone());
-            let server = Server::start(program, &setup, env).await?;
-            state.home = Some(server.home.clone());
-            state.server = Some(server);
-        }
-        let server = state.server.as_mut().ok_or_else(closed)?;
-        Ok(server.connect(&self.setup).await?)
+        Err(Error::new(ErrorKind::Launch, "codex ends as soon as it has started"))
+    }
+
+    async fn start(&self, state: &mut State, program: &std::path::Path, env: &Environment) -> Result<Server> {
+        let env = state.env.get_or_insert_with(|| self.setup.env.clone().unwrap_or_else(|| env.clone()));
+        // Threads live in its folder: another server takes the same.
+        let mut setup = self.setup.clone();
+        setup.home = setup.home.or_else(|| state.home.clone());
+        let server = Server::start(program, &setup, env).await?;
+        state.home = Some(server.home.clone());
+        Ok(server)
     }
 
     async fn greet(&self, link: &Link) -> Result<()> {
@@ -119,11 +125,6 @@ impl Hub {
     /// The server's version, once there was a connection.
     pub(super) fn version(&self) -> Option<String> {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The folder of one's own server, once it was started.
-    pub(super) async fn home(&self) -> Option<PathBuf> {
-        self.state.lock().await.home.clone()
     }
 
     /// Ends a server of one's own that does not do what it is asked, unless that was done already.
@@ -159,8 +160,4 @@ async fn foreign(link: &Link) -> Result<Vec<String>> {
     let servers = config.and_then(|config| config.field("mcp_servers"));
     let servers = servers.map(Json::fields).unwrap_or_default();
     Ok(servers.iter().map(|(name, _)| name.to_owned()).collect())
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the harness was closed")
 }

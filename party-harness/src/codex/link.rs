@@ -316,7 +316,7 @@ impl Shared {
             }
             (Some(method), id) => {
                 let is_beat = method.ends_with("elta") && id.is_none();
-                let question = id.map(|id| RawJson::from(id));
+                let question = id.map(RawJson::from);
                 // A retry that is announced again and again is no sign of life.
                 let lives = method != "error";
                 let heard = thread.is_some_and(|thread| self.tell(&thread, is_beat, lives, text.clone()));

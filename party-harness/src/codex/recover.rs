@@ -72,7 +72,7 @@ async fn adopt(
         return Ok(Recovery::Unknown);
     }
     let (thread, turn_id) = (trace.thread.clone(), own.id.clone());
-    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta };
+    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta, is_found: false };
     // Its end is the reader's.
     tokio::spawn(order.serve(started));
     Ok(Recovery::Running(turn))

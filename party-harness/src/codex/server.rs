@@ -154,6 +154,7 @@ impl Server {
     /// Whether another connection to it can be had.
     pub(super) fn is_alive(&mut self) -> bool {
         let has_door = self.target.is_some() || self.pipes.is_some();
+        // Over its pipes it is reached once.
         has_door && self.running.wait().now_or_never().is_none()
     }
 

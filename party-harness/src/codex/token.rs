@@ -85,6 +85,8 @@ pub(super) struct Trace {
     pub(super) thread: String,
     /// As in the token.
     pub(super) shape: String,
+    /// The id of the turn's message.
+    pub(super) message: String,
 }
 
 impl Trace {

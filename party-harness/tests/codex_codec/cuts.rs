@@ -50,7 +50,7 @@ fn ended_at_every_byte(row: &Row) {
                     open += 1;
                 }
                 rest => {
-                    assert_eq!(Some(&rest), whole.get(read + i - open), "{} ended at {at}", row.recording)
+                    assert_eq!(Some(&rest), whole.get(read + i - open), "{} ended at {at}", row.recording);
                 }
             }
         }

@@ -1,6 +1,5 @@
 //! The stage on which Codex plays: one server for all seats, and one fake model, which tells its agents
 //! apart by their prompts.
-#![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use crate::stages::{self, Folders};
 use party_harness::{

@@ -13,6 +13,10 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tokio::time::{Instant, timeout_at};
+
+/// How often a turn is begun whose connection goes.
+const TRIES: u32 = 3;
 
 /// What to go on with where the host does not say.
 const GO_ON: &str = "Your last turn was cut off. Go on where you stopped.";
@@ -28,14 +32,57 @@ struct Ready {
     remembers: bool,
 }
 
+/// Why a turn did not begin.
+enum Stumble {
+    /// The connection went: another may do.
+    Lost(Trouble),
+    Fatal(Error),
+}
+
+impl From<Trouble> for Stumble {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Lost(_) => Self::Lost(trouble),
+            trouble => Self::Fatal(trouble.into()),
+        }
+    }
+}
+
+impl From<Error> for Stumble {
+    fn from(error: Error) -> Self {
+        Self::Fatal(error)
+    }
+}
+
 impl Order {
-    /// Starts the turn. Nothing is sent to a model where it fails.
+    /// Starts the turn. Nothing is sent to a model where it fails. A connection that goes meanwhile, as
+    /// that of a server that was just killed, is made again.
     pub(super) async fn begin(&self) -> Result<Started> {
+        let end = Instant::now() + self.inner.hub.setup.limits.reconnect;
+        let (mut asked, mut lost) = (false, None);
+        for _ in 0..TRIES {
+            let tried = Box::pin(self.once(&mut asked));
+            let tried = if lost.is_none() { Ok(tried.await) } else { timeout_at(end, tried).await };
+            match tried {
+                Ok(Ok(started)) => return Ok(started),
+                Ok(Err(Stumble::Fatal(error))) => return Err(error),
+                Ok(Err(Stumble::Lost(trouble))) => lost = Some(trouble),
+                Err(_) => break,
+            }
+        }
+        Err(lost.unwrap_or_else(|| Trouble::Lost("it goes again and again".to_owned())).into())
+    }
+
+    /// `asked` says whether the server may have been asked to start the turn, and says so from now on.
+    async fn once(&self, asked: &mut bool) -> Result<Started, Stumble> {
         let inner = &self.inner;
         // What cannot be told is found out before anything is started.
         let known = inner.token().filter(|token| token.shape == self.shape.hash());
         let full = if known.is_none() { Some(self.full().await?) } else { None };
         let link = inner.hub.link(&inner.spec.env).await?;
+        if *asked && let Some(started) = self.found(&link).await? {
+            return Ok(started);
+        }
         let ready = self.ready(&link, known).await?;
         let (text, sent) = match (ready.remembers, full) {
             (true, _) => (self.news(&link, &ready.thread).await?, Sent::Delta),
@@ -43,13 +90,36 @@ impl Order {
             (false, None) => (self.full().await?, Sent::Full),
         };
         self.trace(&ready.thread).await?;
+        *asked = true;
         let turn = self.start(&link, &ready.thread, &text).await?;
         let Ready { thread, inbox, .. } = ready;
-        Ok(Started { link, inbox, thread, turn, sent })
+        Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+    }
+
+    /// The turn, where the server was asked for it and its answer did not come.
+    async fn found(&self, link: &Arc<Link>) -> Result<Option<Started>, Stumble> {
+        let Some(trace) = self.inner.trace().filter(|trace| trace.key == self.request.key) else {
+            return Ok(None);
+        };
+        let listed = match turns(link, &trace.thread, LOOKED_AT).await {
+            Ok(listed) => listed,
+            Err(Trouble::Refused { .. }) => return Ok(None),
+            Err(trouble) => return Err(trouble.into()),
+        };
+        let own = listed.into_iter().find(|turn| turn.message.as_ref() == Some(&trace.message));
+        let inbox = link.hear(&trace.thread);
+        Ok(own.map(|own| Started {
+            link: Arc::clone(link),
+            inbox,
+            thread: trace.thread,
+            turn: own.id,
+            sent: if self.inner.token().is_some() { Sent::Delta } else { Sent::Full },
+            is_found: true,
+        }))
     }
 
     /// The session's thread, loaded; a new one where there is none that fits.
-    async fn ready(&self, link: &Arc<Link>, known: Option<Token>) -> Result<Ready> {
+    async fn ready(&self, link: &Arc<Link>, known: Option<Token>) -> Result<Ready, Stumble> {
         if let Some(token) = known {
             let inbox = link.hear(&token.thread);
             let thread = token.thread.clone();
@@ -84,7 +154,7 @@ impl Order {
         Ok(status.and_then(|status| status.field("type")?.string()).unwrap_or_default())
     }
 
-    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String> {
+    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String, Stumble> {
         let params = json!({
             "threadId": thread,
             "input": input(text),
@@ -93,7 +163,7 @@ impl Order {
         });
         let said = link.request("turn/start", params).await?;
         let turn = Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string());
-        turn.ok_or_else(|| strange("turn/start"))
+        turn.ok_or_else(|| strange("turn/start").into())
     }
 
     async fn full(&self) -> Result<String> {
@@ -101,21 +171,23 @@ impl Order {
     }
 
     /// What a thread that remembers is told: how to go on, where it has the turn's message already.
-    async fn news(&self, link: &Link, thread: &str) -> Result<String> {
+    async fn news(&self, link: &Link, thread: &str) -> Result<String, Stumble> {
         if self.request.key.attempt > 1 && self.has_message(link, thread).await? {
             return Ok(self.request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned()));
         }
-        told(&self.request.delta)
+        Ok(told(&self.request.delta)?)
     }
 
-    async fn has_message(&self, link: &Link, thread: &str) -> Result<bool> {
+    async fn has_message(&self, link: &Link, thread: &str) -> Result<bool, Trouble> {
         let begins = turn_id(&self.inner.spec, self.request.key.turn);
         let turns = turns(link, thread, LOOKED_AT).await?;
         Ok(turns.iter().any(|turn| turn.message.as_ref().is_some_and(|id| id.starts_with(&begins))))
     }
 
     async fn trace(&self, thread: &str) -> Result<()> {
-        let trace = Trace { key: self.request.key, thread: thread.to_owned(), shape: self.shape.hash() };
+        let message = message_id(&self.inner.spec, self.request.key);
+        let trace =
+            Trace { key: self.request.key, thread: thread.to_owned(), shape: self.shape.hash(), message };
         if self.inner.trace().as_ref() == Some(&trace) {
             return Ok(());
         }

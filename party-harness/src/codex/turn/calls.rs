@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 /// How many calls of a turn run at once, and how many answers are kept for being asked again.
 const MOST: usize = 64;
@@ -14,7 +14,9 @@ const MOST: usize = 64;
 /// Calls of a turn. Each is run once, however often the server asks: it asks again after a reconnect.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    running: JoinSet<(String, ToolReply)>,
+    running: JoinSet<ToolReply>,
+    /// The call of each task.
+    tasks: BTreeMap<Id, String>,
     /// The question that each call answers, and what would end it.
     asked: BTreeMap<String, (RawJson, Option<AbortHandle>)>,
     answers: BTreeMap<String, Answer>,
@@ -45,17 +47,19 @@ impl Calls {
             return false;
         }
         let (port, name) = (Arc::clone(port), call.id.clone());
-        let running = self.running.spawn(async move {
-            let id = call.id.clone();
-            (id, port.call(call).await)
-        });
+        let running = self.running.spawn(async move { port.call(call).await });
+        self.tasks.insert(running.id(), name.clone());
         self.asked.insert(name, (id, Some(running)));
         true
     }
 
-    /// The next call that has its answer; `None` for one that was ended. Safe to cancel.
+    /// The next call that has its answer, or has none because its tool fell over. Safe to cancel.
     pub(super) async fn done(&mut self) -> Option<(String, ToolReply)> {
-        self.running.join_next().await?.ok()
+        let (id, reply) = match self.running.join_next_with_id().await? {
+            Ok(done) => done,
+            Err(error) => (error.id(), ToolReply::error("the tool failed")),
+        };
+        Some((self.tasks.remove(&id)?, reply))
     }
 
     pub(super) fn answered(&mut self, link: &Link, call: &str, reply: &ToolReply) {
@@ -79,6 +83,7 @@ impl Calls {
     /// Nobody waits for answers any more.
     pub(super) fn end(&mut self) {
         self.running.abort_all();
+        self.tasks.clear();
         self.asked.clear();
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct Started {
     pub(super) thread: String,
     pub(super) turn: String,
     pub(super) sent: Sent,
+    /// It was not heard from its start: it may be over.
+    pub(super) is_found: bool,
 }
 
 /// The answer to a request of this task's own.
@@ -172,7 +174,11 @@ impl Order {
 
 impl Serving {
     async fn run(mut self) {
+        let mut found = if self.at.is_found { Box::pin(self.lost()).await } else { None };
         let verdict = loop {
+            if let Some(verdict) = found.take() {
+                break verdict;
+            }
             let verdict = match self.next().await {
                 Happened::Relayed => None,
                 Happened::Said(Some(text)) => self.said(&text),
