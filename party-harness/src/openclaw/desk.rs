@@ -145,11 +145,14 @@ fn descriptors(places: &BTreeMap<String, Place>) -> Vec<Value> {
 }
 
 fn check(tools: &[ToolSpec]) -> Result<()> {
-    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
+    let is_name =
+        |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
     for (at, tool) in tools.iter().enumerate() {
         let name = tool.name.escape_debug();
         if tool.name.is_empty() || !is_name(&tool.name) {
-            return Err(invalid(format!("`{name}` is no name of a tool for openclaw: letters, digits, `_` and `-`")));
+            return Err(invalid(format!(
+                "`{name}` is no name of a tool for openclaw: letters, digits, `_` and `-`"
+            )));
         }
         if !tool.input_schema.is_object() {
             return Err(invalid(format!("the arguments of the tool `{name}` are described by no object")));

@@ -19,7 +19,8 @@ use std::{
 use tokio::{io::AsyncReadExt as _, task::JoinHandle};
 
 /// How to get it.
-const INSTALL: &str = "install Node.js 24.16 or newer, and OpenClaw with `npm install --ignore-scripts openclaw`";
+const INSTALL: &str =
+    "install Node.js 24.16 or newer, and OpenClaw with `npm install --ignore-scripts openclaw`";
 
 /// The gateway's own program within its package.
 const ENTRY: &str = "node_modules/openclaw/openclaw.mjs";
@@ -56,7 +57,11 @@ impl GatewaySetup {
     /// missing; a later gateway with the same folder knows the same sessions.
     pub fn new(node: impl Into<PathBuf>, openclaw: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
         let openclaw: PathBuf = openclaw.into();
-        let entry = if openclaw.extension().is_some_and(|name| name == "mjs") { openclaw } else { openclaw.join(ENTRY) };
+        let entry = if openclaw.extension().is_some_and(|name| name == "mjs") {
+            openclaw
+        } else {
+            openclaw.join(ENTRY)
+        };
         Self {
             node: node.into(),
             entry,
@@ -111,7 +116,8 @@ impl GatewaySetup {
     async fn attempt(&self) -> Result<Gateway> {
         let folder = std::path::absolute(&self.folder).map_err(|error| unwritten(&self.folder, error))?;
         let (port, token) = (free_port()?, secret()?);
-        write(&folder, &self.configuration(&folder, port, &token)).map_err(|error| unwritten(&folder, error))?;
+        write(&folder, &self.configuration(&folder, port, &token))
+            .map_err(|error| unwritten(&folder, error))?;
         let env = self.environment(&folder);
         let marker = ("OPENCLAW_STATE_DIR".to_owned(), folder.join("state").to_string_lossy().into_owned());
         let args = [self.entry.to_string_lossy().into_owned(), "gateway".to_owned(), "run".to_owned()];
@@ -175,7 +181,10 @@ pub struct Gateway {
 /// The token is left out.
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gateway").field("url", &self.url).field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Gateway")
+            .field("url", &self.url)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 
@@ -208,9 +217,8 @@ impl Gateway {
         let exit = ladder(&mut running, RUNG).await;
         // Agents may have started what outlives it.
         running.finish(&exit, true, true, async { true }).await;
-        exit.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Io, "the gateway could not be ended").with_source(error)
-        })
+        exit.map(drop)
+            .map_err(|error| Error::new(ErrorKind::Io, "the gateway could not be ended").with_source(error))
     }
 
     /// Waits until it takes requests.
@@ -310,8 +318,9 @@ fn free_port() -> Result<u16> {
 fn secret() -> Result<String> {
     use std::fmt::Write as _;
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(ErrorKind::Io, "the system gives no random numbers").with_source(error))?;
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Error::new(ErrorKind::Io, "the system gives no random numbers").with_source(error)
+    })?;
     Ok(bytes.iter().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex

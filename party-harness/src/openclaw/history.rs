@@ -55,7 +55,9 @@ impl Past {
         let error = last["errorMessage"].as_str();
         let (status, reason) = match last["stopReason"].as_str() {
             _ if stopped => (Status::Cancelled, Some("the run was stopped".to_owned())),
-            Some("stop" | "length") if is_silent(&text) => (Status::Silent, Some("the agent said nothing".to_owned())),
+            Some("stop" | "length") if is_silent(&text) => {
+                (Status::Silent, Some("the agent said nothing".to_owned()))
+            }
             Some("stop" | "length") => (Status::Answered, None),
             Some("error") => (Status::Failed, Some(one_line(error.unwrap_or_default()))),
             _ => return None,

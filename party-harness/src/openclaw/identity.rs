@@ -80,10 +80,11 @@ impl Identity {
 
     fn of(seed: [u8; LENGTH]) -> Self {
         let key = SigningKey::from_bytes(&seed);
-        let id = Sha256::digest(key.verifying_key().as_bytes()).iter().fold(String::new(), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        });
+        let id =
+            Sha256::digest(key.verifying_key().as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+                let _ = write!(hex, "{byte:02x}");
+                hex
+            });
         Self { key, id }
     }
 
@@ -95,8 +96,7 @@ impl Identity {
     pub(super) fn sign(&self, claim: &Claim<'_>) -> String {
         let Claim { client, mode, role, scopes, signed_at, token, nonce, platform } = claim;
         let (id, scopes) = (&self.id, scopes.join(","));
-        let text =
-            format!("v3|{id}|{client}|{mode}|{role}|{scopes}|{signed_at}|{token}|{nonce}|{platform}|");
+        let text = format!("v3|{id}|{client}|{mode}|{role}|{scopes}|{signed_at}|{token}|{nonce}|{platform}|");
         URL_SAFE_NO_PAD.encode(self.key.sign(text.as_bytes()).to_bytes())
     }
 }
@@ -116,7 +116,8 @@ fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     let beside = folder.join(format!(".key-{}-{:p}", std::process::id(), key));
     let _ = fs::remove_file(&beside);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-    let written = file.write_all(key).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&beside, path));
+    let written =
+        file.write_all(key).and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&beside, path));
     let _ = fs::remove_file(&beside);
     written
 }

@@ -198,7 +198,9 @@ impl Inner {
         let nothing = verdict.usage == Usage::default();
         match verdict.cost {
             _ if verdict.status == Status::Refused => Cost::Reported(Usd::ZERO),
-            Cost::Reported(usd) if self.setup.reports_cost && (usd > Usd::ZERO || nothing) => Cost::Reported(usd),
+            Cost::Reported(usd) if self.setup.reports_cost && (usd > Usd::ZERO || nothing) => {
+                Cost::Reported(usd)
+            }
             _ => Cost::Unknown,
         }
     }

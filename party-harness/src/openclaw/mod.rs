@@ -36,8 +36,8 @@ mod turn;
 pub use gateway::{Gateway, GatewaySetup};
 
 use crate::{
-    Capabilities, Close, CostSource, Harness, HarnessInfo, Probe, Result, RuntimeSession, RuntimeSpec, ToolDoor,
-    ToolPort,
+    Capabilities, Close, CostSource, Harness, HarnessInfo, Probe, Result, RuntimeSession, RuntimeSpec,
+    ToolDoor, ToolPort,
     socket::{Address, Bearer, Target},
 };
 use async_trait::async_trait;

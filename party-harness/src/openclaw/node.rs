@@ -49,7 +49,12 @@ struct Params {
 }
 
 impl Node {
-    pub(super) fn new(link: Link, operator: Arc<Link>, desk: Arc<Desk>, stop: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(
+        link: Link,
+        operator: Arc<Link>,
+        desk: Arc<Desk>,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let (told, tasks) = (Mutex::new(None), TaskTracker::new());
         Arc::new(Self { link, operator, desk, told, tasks, stop })
     }
@@ -98,7 +103,8 @@ impl Node {
         let node = Arc::clone(self);
         self.tasks.spawn(async move {
             let offering = node.offer(PATIENCE);
-            let offered = tokio::select! { offered = offering => offered, () = node.stop.cancelled() => return };
+            let offered =
+                tokio::select! { offered = offering => offered, () = node.stop.cancelled() => return };
             if let Err(error) = offered {
                 tracing::debug!(%error, "the gateway still lists tools of a turn that has ended");
             }
@@ -121,7 +127,9 @@ impl Node {
         let listed = conn.ask("node.pair.list", json!({}), PATIENCE).await?.payload("the list of nodes")?;
         let ours = |one: &&Value| one["nodeId"] == device && one["commands"] == json!([COMMAND]);
         let pending = listed["pending"].as_array().into_iter().flatten().find(ours);
-        let Some(request) = pending.and_then(|one| one["requestId"].as_str()) else { return Err(not_taken()) };
+        let Some(request) = pending.and_then(|one| one["requestId"].as_str()) else {
+            return Err(not_taken());
+        };
         let approved = conn.ask("node.pair.approve", json!({ "requestId": request }), PATIENCE).await?;
         approved.payload("this host's tools").map(drop)
     }
@@ -185,8 +193,10 @@ impl Node {
                         reply = answering => reply,
                     };
                     cancelled.cancel();
-                    let result = json!({"content": [{"type": "text", "text": reply.text}], "isError": reply.is_error});
-                    let params = json!({"id": id, "nodeId": node_id, "ok": true, "payloadJSON": result.to_string()});
+                    let result =
+                        json!({"content": [{"type": "text", "text": reply.text}], "isError": reply.is_error});
+                    let params =
+                        json!({"id": id, "nodeId": node_id, "ok": true, "payloadJSON": result.to_string()});
                     if let Err(error) = conn.ask("node.invoke.result", params, PATIENCE).await {
                         tracing::debug!(%error, "the answer of a tool did not reach the gateway");
                     }

@@ -57,7 +57,8 @@ impl Order {
 async fn restrict(inner: &Inner, conn: &Conn, token: &Token, [host, own]: [&Vec<String>; 2]) -> Result<()> {
     let names = [host.as_slice(), own].concat();
     // A list that names none would be no list.
-    let (allow, deny) = if names.is_empty() { (Value::Null, json!(["*"])) } else { (json!(names), Value::Null) };
+    let (allow, deny) =
+        if names.is_empty() { (Value::Null, json!(["*"])) } else { (json!(names), Value::Null) };
     let search = own.iter().any(|name| name == "web_search");
     let params = json!({"key": token.key, "inheritedToolAllow": allow, "inheritedToolDeny": deny,
         "toolOverrides": {"webSearch": search}});
@@ -66,7 +67,10 @@ async fn restrict(inner: &Inner, conn: &Conn, token: &Token, [host, own]: [&Vec<
     // An older gateway may take the list and not know it.
     let entry = &payload["entry"];
     if entry["inheritedToolAllow"] != allow || entry["inheritedToolDeny"] != deny {
-        return Err(Error::new(ErrorKind::Unsupported, "the gateway keeps no list of tools; use an OpenClaw of 2026.9"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the gateway keeps no list of tools; use an OpenClaw of 2026.9",
+        ));
     }
     Ok(())
 }

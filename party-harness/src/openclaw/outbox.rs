@@ -22,7 +22,8 @@ impl Outbox {
     /// Takes an event; of too many, those that nobody needs are dropped first.
     pub(super) fn push(&mut self, event: TurnEvent) {
         let count = self.waiting.len();
-        let needed = !matches!(event, TurnEvent::Raw { .. } | TurnEvent::Waiting { .. } | TurnEvent::Spent { .. });
+        let needed =
+            !matches!(event, TurnEvent::Raw { .. } | TurnEvent::Waiting { .. } | TurnEvent::Spent { .. });
         match (self.waiting.back_mut(), event) {
             (Some(TurnEvent::Text { text: last }), TurnEvent::Text { text }) => {
                 *last = [&**last, &*text].concat().into();

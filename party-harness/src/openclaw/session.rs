@@ -1,15 +1,15 @@
 //! One seat's session at a gateway.
 
 use super::{
-    inner::{Busy, Inner, closed},
     history::Past,
+    inner::{Busy, Inner, closed},
     names::run_id,
     order::Order,
     turn::Running,
 };
 use crate::{
-    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState, Steered,
-    Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
+    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};

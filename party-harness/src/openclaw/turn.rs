@@ -322,7 +322,9 @@ impl Running {
         let over = |verdict| Some(Left::Over(Box::new(verdict)));
         let patience = &self.inner.setup.patience;
         match (self.stopping, ride.over_since) {
-            (Some((_, status)), _) => over(stopped(status, ", but the gateway does not say that it has ended")),
+            (Some((_, status)), _) => {
+                over(stopped(status, ", but the gateway does not say that it has ended"))
+            }
             (None, Some(_)) => over(self.run.conclude().unwrap_or_else(|| Verdict::bare(Status::Cut, ""))),
             (None, None) if !ride.is_answered => {
                 let waited = patience.answer.as_millis();

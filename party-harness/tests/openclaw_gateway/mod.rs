@@ -45,7 +45,8 @@ pub(crate) async fn shared() -> &'static Shared {
 async fn start() -> Shared {
     let (ready, started) = oneshot::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         runtime.block_on(async {
             let folder = KeptFolder::new("party-openclaw-").unwrap();
             let model = FakeModel::start(Scenario::new()).await;

@@ -131,7 +131,10 @@ fn heard(body: &Value) -> Heard {
             .flat_map(|message| texts(&message["content"]))
             .collect(),
         model: body["model"].as_str().map(|model| format!("fake/{model}")),
-        said: said.flat_map(|message| texts(&message["content"])).filter_map(|text| without_frame(&text)).collect(),
+        said: said
+            .flat_map(|message| texts(&message["content"]))
+            .filter_map(|text| without_frame(&text))
+            .collect(),
         tools: offered.map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned()).collect(),
     }
 }
@@ -153,6 +156,7 @@ fn without_frame(text: &str) -> Option<String> {
     }
     let text = text.split_once("\n\nRuntime: agent=").map_or(text, |(text, _)| text);
     let is_time = |time: &str| time.ends_with(" UTC") && time.len() < 30;
-    let framed = text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).filter(|(time, _)| is_time(time));
+    let framed =
+        text.strip_prefix('[').and_then(|rest| rest.split_once("] ")).filter(|(time, _)| is_time(time));
     Some(framed.map_or(text, |(_, text)| text).to_owned())
 }

@@ -26,7 +26,8 @@ pub(super) fn verdict(answer: &Answer<'_>, told: &Told) -> Verdict {
     let meta = filled(&result, "meta").map(Json::fields).unwrap_or_default();
     let error = answer.error.and_then(|error| error.field("message")).and_then(Json::string);
     let status = status(answer, &payload, &words, told);
-    let why = || words.error.clone().or(error).or_else(|| told.error.clone()).or_else(|| text(&payload, "summary"));
+    let why =
+        || words.error.clone().or(error).or_else(|| told.error.clone()).or_else(|| text(&payload, "summary"));
     let reason = (!matches!(status, Status::Answered)).then(|| match status {
         Status::Silent => "the agent said nothing".to_owned(),
         Status::Cancelled => "the run was stopped".to_owned(),

@@ -121,7 +121,10 @@ impl Run {
         let text = || filled(fields, "message").and_then(content).map(Arc::from);
         match string("state").as_deref() {
             Some("delta" | "status") => {}
-            Some("final") => self.told.text = text().or_else(|| self.told.text.take()),
+            Some("final") => {
+                self.told.finished = true;
+                self.told.text = text().or_else(|| self.told.text.take());
+            }
             Some("aborted") => {
                 self.told.aborted |= !self.told.over || string("stopReason").is_some();
                 self.told.text = text().or_else(|| self.told.text.take());
@@ -129,7 +132,8 @@ impl Run {
             Some("error") => {
                 let detail = filled(fields, "errorDetail").and_then(|detail| detail.field("failoverReason"));
                 self.told.failure = detail.and_then(Json::string).as_deref().and_then(failure::named);
-                self.told.error = self.told.error.take().filter(|error| !error.is_empty()).or(string("errorMessage"));
+                self.told.error =
+                    self.told.error.take().filter(|error| !error.is_empty()).or(string("errorMessage"));
             }
             _ => return false,
         }

@@ -158,7 +158,8 @@ impl Conn {
     /// Takes over a connection on which the first words were spoken.
     pub(super) fn new((writer, reader): (Writer, Reader), hello: Hello) -> Arc<Self> {
         let (out, queue) = mpsc::channel(OUT);
-        let (table, ended, stop) = (Arc::<Table>::default(), CancellationToken::new(), CancellationToken::new());
+        let (table, ended, stop) =
+            (Arc::<Table>::default(), CancellationToken::new(), CancellationToken::new());
         let work = serve(writer, reader, Arc::clone(&table), queue, out.downgrade(), hello.tick);
         let (of_work, has_ended, is_stopped) = (Arc::clone(&table), ended.clone(), stop.clone());
         // Its owner is the connection: it ends with it.
@@ -311,7 +312,9 @@ async fn serve(
             match timeout(WRITING, written).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return error.into(),
-                Err(_) => return Gone { kind: ErrorKind::Io, why: "the gateway reads nothing any more".to_owned() },
+                Err(_) => {
+                    return Gone { kind: ErrorKind::Io, why: "the gateway reads nothing any more".to_owned() };
+                }
             }
         }
         writer.close().await;
@@ -324,7 +327,10 @@ async fn serve(
                 Ok(Ok(socket::Frame::Text(text))) => table.hand_out(&text),
                 Ok(Ok(socket::Frame::Alive)) => {}
                 Ok(Ok(socket::Frame::Binary(_))) => {
-                    return Gone { kind: ErrorKind::Protocol, why: "the gateway sends something that is no text".to_owned() };
+                    return Gone {
+                        kind: ErrorKind::Protocol,
+                        why: "the gateway sends something that is no text".to_owned(),
+                    };
                 }
                 Ok(Err(error)) => return error.into(),
                 // Two ticks without a word, the second after it was asked for a sign of life.

@@ -47,7 +47,8 @@ pub(super) async fn greet(
     asker: &Asker<'_>,
 ) -> Result<Hello, Refused> {
     let (nonce, signed_at) = challenge(reader).await?;
-    let request = json!({"type": "req", "id": "1", "method": "connect", "params": asker.ask(&nonce, signed_at)});
+    let request =
+        json!({"type": "req", "id": "1", "method": "connect", "params": asker.ask(&nonce, signed_at)});
     writer.send(request.to_string()).await?;
     for _ in 0..NOISE {
         let text = text(reader).await?;
@@ -145,7 +146,10 @@ fn refusal(answer: &Answer<'_>) -> Refused {
     let again = error.get("retryable").and_then(Json::bool) == Some(true) || code == "UNAVAILABLE";
     if again {
         let after = error.get("retryAfterMs").and_then(Json::u64).map(Duration::from_millis);
-        return Refused::Later { after, error: Error::new(ErrorKind::Io, format!("it is not ready: {said}")) };
+        return Refused::Later {
+            after,
+            error: Error::new(ErrorKind::Io, format!("it is not ready: {said}")),
+        };
     }
     match (code.as_str(), detail.as_str()) {
         (_, "PAIRING_REQUIRED") => {

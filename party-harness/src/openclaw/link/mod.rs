@@ -44,7 +44,11 @@ enum Refused {
 
 impl From<SocketError> for Refused {
     fn from(error: SocketError) -> Self {
-        if error.may_pass() { Self::Later { after: None, error: error.into() } } else { Self::Never(error.into()) }
+        if error.may_pass() {
+            Self::Later { after: None, error: error.into() }
+        } else {
+            Self::Never(error.into())
+        }
     }
 }
 
@@ -60,7 +64,10 @@ pub(crate) struct Link {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("target", &self.target).field("role", &self.role.role()).finish_non_exhaustive()
+        f.debug_struct("Link")
+            .field("target", &self.target)
+            .field("role", &self.role.role())
+            .finish_non_exhaustive()
     }
 }
 
