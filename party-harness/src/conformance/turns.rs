@@ -115,14 +115,14 @@ pub async fn a_second_turn_while_one_runs_is_refused(stage: &dyn Stage) -> Playe
 /// Each hears and says its own.
 pub async fn two_sessions_run_at_once_without_mixing(stage: &dyn Stage) -> Played {
     let part = |text: &str| vec![on("", [Act::Think("Hm.".to_owned()), says(&text.repeat(500))])];
-    let play = Play::of(stage, part("Ann. "), part("Bob. ")).await?;
+    let play = Play::of(stage, part("Ann,"), part("Bob,")).await?;
     let (ann, bob) = (play.open(ANN).await, play.open(BOB).await);
     let (mut first, mut second) = (play.request(ANN, "To Ann"), play.request(BOB, "To Bob"));
     first.alongside = vec![first.key.turn, second.key.turn];
     second.alongside.clone_from(&first.alongside);
     let (first, second) = futures::join!(play.run(&ann, first), play.run(&bob, second));
-    assert_eq!(first.text, Some("Ann. ".repeat(500).into()), "{first:?}");
-    assert_eq!(second.text, Some("Bob. ".repeat(500).into()), "{second:?}");
+    assert_eq!(first.text, Some("Ann,".repeat(500).into()), "{first:?}");
+    assert_eq!(second.text, Some("Bob,".repeat(500).into()), "{second:?}");
     for (seat, message) in [(ANN, "To Ann"), (BOB, "To Bob")] {
         for heard in stage.heard(seat).unwrap_or_default() {
             assert_eq!(heard.said, [message]);

@@ -12,11 +12,15 @@ use crate::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long a gateway may take for each answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is told of the tools, and how long lies between.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many calls may run at once.
 const CALLS: usize = 256;
@@ -71,16 +75,27 @@ impl Node {
             self.serve(&conn);
         }
         *told = None;
-        let mut taken = update(&conn, &tools).await?;
-        if taken < tools.len() {
-            self.approve().await?;
-            taken = update(&conn, &tools).await?;
-        }
-        if taken < tools.len() {
-            return Err(not_taken());
-        }
+        self.tell(&conn, &tools).await?;
         *told = Some((conn, tools));
         Ok(())
+    }
+
+    /// Tells of the tools until the gateway has taken all of them.
+    async fn tell(&self, conn: &Conn, tools: &[Value]) -> Result<()> {
+        let mut refused = not_taken();
+        for attempt in 0..ATTEMPTS {
+            match update(conn, tools).await {
+                Ok(taken) if taken >= tools.len() => return Ok(()),
+                // It knows the node, and nobody has said yet what that may do.
+                Ok(_) if attempt == 0 => self.approve().await?,
+                Ok(_) => refused = not_taken(),
+                // What was approved a moment ago makes it refuse for another moment.
+                Err(error) if conn.is_alive() && error.kind() == ErrorKind::Io => refused = error,
+                Err(error) => return Err(error),
+            }
+            sleep(PAUSE).await;
+        }
+        Err(refused)
     }
 
     /// The same in the background, where nobody waits for it.

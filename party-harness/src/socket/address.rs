@@ -18,6 +18,7 @@ pub(crate) enum Address {
 
 impl Address {
     /// The root of a server at a loopback address.
+    #[cfg(test)]
     pub(crate) fn tcp(at: SocketAddr) -> Self {
         Self::Tcp { at, path: "/".to_owned() }
     }

@@ -19,7 +19,7 @@ use serde_json::json;
 const SHOWN: usize = 4096;
 
 /// Events of a gateway that belong to no run and are known.
-const KNOWN: [&str; 16] = [
+const KNOWN: [&str; 22] = [
     "agent",
     "chat",
     "chat.metadata.changed",
@@ -33,9 +33,15 @@ const KNOWN: [&str; 16] = [
     "node.pair.requested",
     "node.pair.resolved",
     "presence",
+    "session.message",
+    "session.tool",
+    "sessions.changed",
     "shutdown",
     "task",
     "tick",
+    "update.available",
+    "voicewake.changed",
+    "voicewake.routing.changed",
 ];
 
 impl Decoder {

@@ -16,6 +16,8 @@ pub(super) const CALLS: usize = 4096;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     pub(super) over: bool,
+    /// People were told the last of it, which of a command is all that is told.
+    pub(super) finished: bool,
     pub(super) aborted: bool,
     pub(super) timed_out: bool,
     pub(super) error: Option<String>,
@@ -111,7 +113,7 @@ impl Run {
         let told = &self.told;
         let status = match told {
             _ if self.judged => return None,
-            Told { over: false, .. } => Status::Cut,
+            Told { over: false, finished: false, .. } => Status::Cut,
             Told { aborted: true, .. } => Status::Cancelled,
             Told { timed_out: true, .. } => Status::TimedOut,
             _ if matches!(told.disposition.as_deref(), Some("silent" | "empty")) => Status::Silent,

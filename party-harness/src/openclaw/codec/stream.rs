@@ -121,7 +121,10 @@ impl Run {
         let text = || filled(fields, "message").and_then(content).map(Arc::from);
         match string("state").as_deref() {
             Some("delta" | "status") => {}
-            Some("final") => self.told.text = text().or_else(|| self.told.text.take()),
+            Some("final") => {
+                self.told.finished = true;
+                self.told.text = text().or_else(|| self.told.text.take());
+            }
             Some("aborted") => {
                 self.told.aborted |= !self.told.over || string("stopReason").is_some();
                 self.told.text = text().or_else(|| self.told.text.take());
