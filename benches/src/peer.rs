@@ -211,11 +211,8 @@ impl Peer {
         }
         tail.push_str(row);
         if (count + 1) % PART == 0 {
-            let sql = match listed {
-                Listed::Records => "INSERT INTO record_part VALUES (?1, ?2)",
-                Listed::Entries => "INSERT INTO entry_part VALUES (?1, ?2)",
-            };
-            self.conn.prepare_cached(sql)?.execute(params![(owner << 32) | (count / PART), *tail])?;
+            let id = ((count / PART) << 32) | (owner << 1) | listed as i64;
+            self.conn.prepare_cached("INSERT INTO part VALUES (?1, ?2)")?.execute(params![id, *tail])?;
             tail.clear();
         }
         Ok(())

@@ -48,13 +48,15 @@ impl RawView {
         let last = position.saturating_sub(1).min(head);
         let scanned_to = (last + 1).saturating_sub(u64::from(limit)).max(1);
         let (mut entries, mut next) = (Vec::new(), scanned_to);
-        let mut part = tx.prepare_cached("SELECT entries FROM entry_part WHERE id = ?1")?;
+        let mut part = tx.prepare_cached("SELECT list FROM part WHERE id = ?1")?;
         let mut body = tx.prepare_cached("SELECT body FROM piece WHERE id = ?1")?;
         while next <= last {
             let number = (next - 1) / PART;
             let list = match number == head / PART {
                 true => tail.clone(),
-                false => part.query_row([(thread << 32) | number.cast_signed()], |row| row.get(0))?,
+                false => {
+                    part.query_row([(number.cast_signed() << 32) | (thread << 1) | 1], |row| row.get(0))?
+                }
             };
             let listed: Vec<Vec<i64>> = json(&format!("[{list}]"))?;
             for listed in &listed[((next - 1) % PART) as usize..] {

@@ -6,10 +6,11 @@ use super::{
     item,
     lease::{Columns, now, tenure},
     name,
-    parts::Listed,
+    parts::{self, Listed},
     read,
     row::{self, json, uint},
     search,
+    thread::{Stored, select_threads},
 };
 use crate::{Erase, Erased, PRUNED, Pruned, refusal};
 use party_core::{ItemId, Offset, SessionId};
@@ -112,7 +113,7 @@ pub(super) fn prune_sessions(conn: &Connection, sessions: &[SessionId]) -> Resul
         named.append(&mut items_of(conn, session)?);
         records += drop_records(conn, session)?;
         for thread in threads_of(conn, session)? {
-            Listed::Entries.clear(conn, thread)?;
+            Listed::Entries.clear(conn, thread.row, thread.count())?;
         }
         name::remove(conn, &format!("scope = {session}"))?;
         for sql in [
@@ -138,13 +139,17 @@ fn drop_records(conn: &Connection, session: i64) -> Result<u64, Failure> {
     for row in &rows {
         delete.execute([row])?;
     }
-    Listed::Records.clear(conn, session)?;
+    Listed::Records.clear(conn, session, rows.len() as u64)?;
     Ok(rows.len() as u64)
 }
 
-fn threads_of(conn: &Connection, session: i64) -> rusqlite::Result<Vec<i64>> {
-    let mut select = conn.prepare("SELECT id FROM thread WHERE session = ?1")?;
-    select.query_map([session], |row| row.get(0))?.collect()
+fn threads_of(conn: &Connection, session: i64) -> Result<Vec<Stored>, Failure> {
+    let mut select = conn.prepare(select_threads!("WHERE thread.session = ?1"))?;
+    let (mut rows, mut threads) = (select.query([session])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        threads.push(Stored::read(row)?);
+    }
+    Ok(threads)
 }
 
 /// The rows of the items that a session brings or refers to.
@@ -157,12 +162,23 @@ fn items_of(conn: &Connection, session: i64) -> Result<BTreeSet<i64>, Failure> {
             items.extend(code::numbers(row::blob(row, 0)?)?.into_iter().map(u64::cast_signed));
         }
     }
-    let mut shown = conn.prepare(
-        "SELECT entry.item FROM entry JOIN thread ON thread.id = entry.thread WHERE session = ?1
-         UNION SELECT item_name.item FROM compaction JOIN thread ON thread.id = compaction.thread
+    for thread in threads_of(conn, session)? {
+        let (count, mut place) = (thread.count(), 0);
+        while place < count {
+            let list = Listed::Entries.from(conn, thread.row, (count, &thread.tail), place)?;
+            let entries = parts::entries(&list)?;
+            if entries.is_empty() {
+                return Err(Failure::corrupt(format!("the list of thread {} is too short", thread.id)));
+            }
+            place += entries.len() as u64;
+            items.extend(entries.iter().map(|entry| entry.item));
+        }
+    }
+    let mut summed = conn.prepare(
+        "SELECT item_name.item FROM compaction JOIN thread ON thread.id = compaction.thread
          JOIN item_name ON item_name.uid = compaction.item WHERE session = ?1",
     )?;
-    let mut rows = shown.query([session])?;
+    let mut rows = summed.query([session])?;
     while let Some(row) = rows.next()? {
         items.insert(row.get(0)?);
     }

@@ -8,8 +8,6 @@ use std::fmt::Write as _;
 
 /// How many rows a part lists.
 const PART: u64 = 32;
-/// Behind the row of the owner, an id has so many bits for the number of the part.
-const BITS: u32 = 32;
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,27 +19,6 @@ pub(super) enum Listed {
 }
 
 impl Listed {
-    const fn insert(self) -> &'static str {
-        match self {
-            Self::Records => "INSERT INTO record_part (id, pieces) VALUES (?1, ?2)",
-            Self::Entries => "INSERT INTO entry_part (id, entries) VALUES (?1, ?2)",
-        }
-    }
-
-    const fn select(self) -> &'static str {
-        match self {
-            Self::Records => "SELECT pieces FROM record_part WHERE id = ?1",
-            Self::Entries => "SELECT entries FROM entry_part WHERE id = ?1",
-        }
-    }
-
-    const fn delete(self) -> &'static str {
-        match self {
-            Self::Records => "DELETE FROM record_part WHERE id BETWEEN ?1 AND ?2",
-            Self::Entries => "DELETE FROM entry_part WHERE id BETWEEN ?1 AND ?2",
-        }
-    }
-
     /// Adds `row` to the list of `owner`, which has `count` rows before and the open end `tail`.
     pub(super) fn push(
         self,
@@ -54,7 +31,8 @@ impl Listed {
         let comma = if tail.is_empty() { "" } else { "," };
         let _ = write!(tail, "{comma}{row}");
         if (count + 1).is_multiple_of(PART) {
-            conn.prepare_cached(self.insert())?.execute(params![id(owner, count / PART), *tail])?;
+            conn.prepare_cached("INSERT INTO part (id, list) VALUES (?1, ?2)")?
+                .execute(params![self.id(owner, count / PART), *tail])?;
             tail.clear();
         }
         Ok(())
@@ -73,28 +51,32 @@ impl Listed {
             return Ok(tail.to_owned());
         }
         let part = conn
-            .prepare_cached(self.select())?
-            .query_row([id(owner, place / PART)], |row| row.get(0))
+            .prepare_cached("SELECT list FROM part WHERE id = ?1")?
+            .query_row([self.id(owner, place / PART)], |row| row.get(0))
             .optional()?;
         part.ok_or_else(|| {
             Failure::corrupt(format!("part {} of the {self:?} of row {owner} is gone", place / PART))
         })
     }
 
-    /// Removes the parts of `owner`.
-    pub(super) fn clear(self, conn: &Connection, owner: i64) -> Result<(), Failure> {
-        conn.prepare_cached(self.delete())?.execute([id(owner, 0), id(owner + 1, 0) - 1])?;
+    /// Removes the parts of `owner`, whose list has `count` rows.
+    pub(super) fn clear(self, conn: &Connection, owner: i64, count: u64) -> Result<(), Failure> {
+        let mut delete = conn.prepare_cached("DELETE FROM part WHERE id = ?1")?;
+        for number in 0..count / PART {
+            delete.execute([self.id(owner, number)])?;
+        }
         Ok(())
+    }
+
+    /// The row of a part. Its number comes first, so that what is put away together lies together.
+    const fn id(self, owner: i64, number: u64) -> i64 {
+        (number.cast_signed() << 32) | (owner << 1) | matches!(self, Self::Entries) as i64
     }
 }
 
 /// Where in its part a place is.
 pub(super) const fn within(place: u64) -> usize {
     (place % PART) as usize
-}
-
-const fn id(owner: i64, part: u64) -> i64 {
-    (owner << BITS) | part.cast_signed()
 }
 
 /// The rows of a text of records.

@@ -100,13 +100,6 @@ CREATE TABLE piece (
     count INTEGER
 ) STRICT;
 
--- The records that a session's row does not list any more, 32 in each part. The id is the session's row
--- in its higher half, and the number of the part.
-CREATE TABLE record_part (
-    id INTEGER PRIMARY KEY,
-    pieces TEXT NOT NULL -- as `session.tail`
-) STRICT;
-
 -- The bodies of more than 16 KiB, out of the way of the others.
 CREATE TABLE item_large (
     item INTEGER PRIMARY KEY,
@@ -139,11 +132,11 @@ CREATE TABLE thread (
 CREATE INDEX thread_by_session ON thread (session);
 CREATE INDEX thread_by_parent ON thread (parent) WHERE parent IS NOT NULL;
 
--- The entries that a thread's row does not list any more, 32 in each part. The id is the thread's row in
--- its higher half, and the number of the part.
-CREATE TABLE entry_part (
+-- What the rows of sessions and threads do not list any more, 32 rows in each part. The id is the number of
+-- the part in its higher half, then the row of the session or thread, and last whether it is a thread.
+CREATE TABLE part (
     id INTEGER PRIMARY KEY,
-    entries TEXT NOT NULL -- as `thread.tail`
+    list TEXT NOT NULL -- as `tail`
 ) STRICT;
 
 CREATE TABLE compaction (
@@ -173,9 +166,8 @@ SELECT uid, piece FROM name_twin WHERE scope = 0;
 
 CREATE VIEW entry AS
 WITH list (thread, first, entries) AS (
-    SELECT thread.id, thread.after + 1 + 32 * (part.id & 0xffffffff), part.entries
-    FROM thread JOIN entry_part AS part
-    ON part.id BETWEEN thread.id << 32 AND (thread.id << 32) + 0xffffffff
+    SELECT thread.id, thread.after + 1 + 32 * (part.id >> 32), part.list
+    FROM part JOIN thread ON thread.id = (part.id & 0xffffffff) >> 1 WHERE part.id & 1
     UNION ALL
     SELECT id, after + 1 + (head - after) / 32 * 32, tail FROM thread)
 SELECT

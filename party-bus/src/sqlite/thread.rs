@@ -99,6 +99,11 @@ impl Stored {
     pub(super) fn first(&self) -> u64 {
         self.origin.map_or(0, |(_, origin)| origin.after) + 1
     }
+
+    /// How many entries it holds itself.
+    pub(super) fn count(&self) -> u64 {
+        (self.head + 1).saturating_sub(self.first())
+    }
 }
 
 /// A thread and those that it descends from, itself first, read as far as somebody looks.
