@@ -72,6 +72,7 @@ const fn kind(kind: ErrorKind) -> &'static str {
         ErrorKind::NotFound => "notFound",
         ErrorKind::NotAStore => "notAStore",
         ErrorKind::OlderVersion => "olderVersion",
+        ErrorKind::Replaced => "replaced",
         ErrorKind::Rewound => "rewound",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Unsupported => "unsupported",

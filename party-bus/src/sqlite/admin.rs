@@ -80,6 +80,8 @@ impl BusAdmin for SqliteBus {
     }
 
     async fn backup(&self, to: &Path) -> Result<()> {
+        // So does a read that it has the right file.
+        self.readers.read(|_| Ok(())).await?;
         backup::write(&self.path, to).await
     }
 

@@ -10,6 +10,7 @@ use super::{
     failure::Failure,
     group::{Answers, Append, Group, answer},
     known::Known,
+    standing::Standing,
     transaction::{begin, execute, is_clean},
 };
 use crate::{Error, ErrorKind, Lease, LeaseOp, Receipt, Result};
@@ -48,6 +49,7 @@ pub(super) struct Counters {
 
 pub(super) struct Writer {
     path: Arc<Path>,
+    standing: Standing,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
     known: Known,
@@ -58,19 +60,21 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        path: Arc<Path>,
+        standing: Standing,
+        path: &Arc<Path>,
         conn: Connection,
         bell: Arc<Bell>,
         counters: Arc<Counters>,
     ) -> Result<(mpsc::Sender<Job>, JoinHandle<()>)> {
         let (sender, queue) = mpsc::channel(QUEUE);
-        let trouble =
-            |error: rusqlite::Error| Failure::from(error).into_error("write to", &Arc::clone(&path));
+        let trouble = |error: rusqlite::Error| Failure::from(error).into_error("write to", path);
         checkpoint::configure(&conn).map_err(trouble)?;
         let doubt = Doubt::default();
-        let checkpoints = Checkpoints::start(Arc::clone(&path), doubt.clone())?;
+        let checkpoints = Checkpoints::start(Arc::clone(path), doubt.clone())?;
         let ringer = Ringer::new(bell);
-        let writer = Self { path, conn: Some(conn), known: Known::default(), ringer, counters, doubt };
+        let path = Arc::clone(path);
+        let writer =
+            Self { path, standing, conn: Some(conn), known: Known::default(), ringer, counters, doubt };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -169,7 +173,7 @@ impl Writer {
 
     /// The answers, and whether anything was written.
     fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
-        let path = Arc::clone(&self.path);
+        let (path, standing) = (Arc::clone(&self.path), self.standing.clone());
         let (conn, known) = self.connection()?;
         let wants_sync = group.wants_sync();
         let mut synced = begin(conn, wants_sync)?;
@@ -192,12 +196,15 @@ impl Writer {
             conn.execute("UPDATE store SET clean = clean", [])?;
         }
         execute(conn, "COMMIT")?;
+        // What nobody finds must not be acknowledged.
+        standing.check()?;
         self.counters.commits.fetch_add(u64::from(wrote), Ordering::Relaxed);
         self.counters.synced_commits.fetch_add(u64::from(wrote && synced), Ordering::Relaxed);
         Ok(((receipts, leases), wrote))
     }
 
     fn connection(&mut self) -> Result<(&Connection, &mut Known), Failure> {
+        self.standing.check()?;
         let conn = match self.conn.take() {
             Some(conn) => conn,
             None => {
