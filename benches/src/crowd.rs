@@ -153,9 +153,10 @@ impl Strides {
     }
 
     fn said_at(&self, place: u64) -> NewRecord {
-        // As version 7 of UUIDs has it: ids made one after the other lie beside each other.
+        // Of version 7, made a millisecond behind the one before.
         let mut id = *ItemId::derive(&[self.session.as_bytes(), &place.to_be_bytes()]).as_bytes();
-        id[..8].copy_from_slice(&place.to_be_bytes());
+        id[..6].copy_from_slice(&place.to_be_bytes()[2..]);
+        id[6] = 0x70 | (id[6] & 0xf);
         let item =
             Item::message(ItemId::from_bytes(id), Author::agent("Mary"), Timestamp::default(), &self.text);
         let thread = self.threads[place as usize % self.threads.len()];

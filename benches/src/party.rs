@@ -57,7 +57,8 @@ pub async fn step_batches(bus: &dyn Bus, path: &Path, session: SessionId) -> par
 /// The last offset of each batch.
 fn batch_ends(path: &Path, session: SessionId) -> rusqlite::Result<BTreeSet<Offset>> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let sql = "SELECT last FROM batch WHERE session = (SELECT id FROM session WHERE uid = ?1)";
+    let sql = "SELECT \"offset\" + count - 1 FROM piece
+               WHERE hash IS NOT NULL AND session = (SELECT id FROM session WHERE uid = ?1)";
     let mut select = conn.prepare(sql)?;
     let ends = select.query_map([session.as_bytes()], |row| row.get::<_, i64>(0))?;
     ends.map(|end| end.map(|end| Offset(end.cast_unsigned()))).collect()

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension as _, Result, config::DbConfig, par
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// The row of a session, its head, the token of its driver, when it wakes, whether it is a part only.
-type SessionRow = (i64, i64, Option<i64>, Option<i64>, bool);
+/// So many rows a list has before it is put away.
+const PART: i64 = 32;
 
 /// A store's tables in a file of its own, and a loop that writes them.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Peer {
 
     /// A thread of a session.
     pub fn open_thread(&self, session: &[u8; 16], thread: &[u8; 16]) -> Result<()> {
-        let session = self.session(session)?.0;
+        let session = self.session(session)?.id;
         self.put_thread(session, thread, "private")
     }
 
@@ -55,49 +55,48 @@ impl Peer {
 
     fn put(&self, batch: &Prepared) -> Result<()> {
         let hash = hash(batch);
-        let (session, head, token, wake, partial) = self.session(&batch.session)?;
-        let there: Option<Vec<u8>> = self
-            .conn
-            .prepare_cached("SELECT hash FROM batch WHERE uid = ?2 AND session = ?1")?
-            .query_row(params![session, batch.id], |row| row.get(0))
-            .optional()?;
-        let fits = there.is_none() && token == Some(batch.token) && head == batch.head;
-        assert!(fits && wake.is_none() && !partial, "a batch that fits");
-        let last = head + batch.rows.len() as i64;
-        for (offset, row) in (head + 1..).zip(&batch.rows) {
-            self.put_row(session, offset, row)?;
+        let mut session = self.session(&batch.session)?;
+        let is_new = self.named(&batch.id, session.id)?.is_none();
+        let fits = is_new && session.token == Some(batch.token) && session.head == batch.head;
+        assert!(fits && session.wake.is_none() && !session.is_partial, "a batch that fits");
+        for (index, row) in batch.rows.iter().enumerate() {
+            let about = (index == 0).then_some((hash, batch.rows.len() as i64));
+            let piece = self.put_row(&session, row, about)?;
+            if index == 0 {
+                assert!(self.name(&batch.id, session.id, piece)?, "a new batch");
+            }
+            self.list(Listed::Records, session.id, session.head, &mut session.tail, &piece.to_string())?;
+            session.head += 1;
         }
-        self.conn
-            .prepare_cached(
-                "INSERT INTO batch (uid, session, hash, first, count) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![batch.id, session, hash, head + 1, last - head])?;
-        let sql = "UPDATE session SET head = ?2, changed = 1 + max(
+        let sql = "UPDATE session SET head = ?2, tail = ?3, changed = 1 + max(
                        (SELECT mark FROM store), (SELECT coalesce(max(changed), 0) FROM session WHERE changed > 0))
                    WHERE id = ?1";
-        self.conn.prepare_cached(sql)?.execute(params![session, last])?;
-        if head == 0 {
+        self.conn.prepare_cached(sql)?.execute(params![session.id, session.head, session.tail])?;
+        if batch.head == 0 {
             let at = batch.rows.first().map(|row| row.at);
-            self.conn.execute("UPDATE session SET opened_at = ?2 WHERE id = ?1", params![session, at])?;
+            self.conn.execute("UPDATE session SET opened_at = ?2 WHERE id = ?1", params![session.id, at])?;
         }
         Ok(())
     }
 
     fn session(&self, uid: &[u8; 16]) -> Result<SessionRow> {
-        let sql = "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
+        let sql =
+            "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial, tail
                    FROM session WHERE uid = ?1";
-        let columns =
-            |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?));
-        self.conn.prepare_cached(sql)?.query_row([uid], columns)
+        self.conn.prepare_cached(sql)?.query_row([uid], |row| {
+            let (id, head, token) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(SessionRow { id, head, token, wake: row.get(3)?, is_partial: row.get(4)?, tail: row.get(5)? })
+        })
     }
 
-    fn put_row(&self, session: i64, offset: i64, row: &RecordRow) -> Result<()> {
+    fn put_row(&self, session: &SessionRow, row: &RecordRow, about: Option<([u8; 16], i64)>) -> Result<i64> {
+        let offset = session.head + 1;
         let items = row.new_items.iter().map(|(uid, text)| self.put_item(uid, text));
         let items = items.collect::<Result<Vec<_>>>()?;
         for (thread, kind) in &row.opened {
-            self.put_thread(session, thread, kind)?;
+            self.put_thread(session.id, thread, kind)?;
         }
-        let ops = self.put_entries(session, offset, row, &items)?;
+        let ops = self.put_entries(session.id, offset, row, &items)?;
         let mut list = Vec::new();
         items.iter().for_each(|item| put_number(&mut list, *item));
         let kind: Option<i64> = self
@@ -112,22 +111,55 @@ impl Peer {
                 self.conn.last_insert_rowid()
             }
         };
+        let (hash, count) = about.unzip();
         self.conn
             .prepare_cached(
-                "INSERT INTO record (session, \"offset\", v, class, kind, at, turn, author, items, ops, body)
-                 VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, NULL, ?7, ?8, ?9)",
+                "INSERT INTO piece (body, session, \"offset\", v, class, kind, at, turn, author, items, ops, hash, count)
+                 VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, NULL, ?8, ?9, ?10, ?11)",
             )?
-            .execute(params![session, offset, row.class, kind, row.at, row.turn, list, ops, row.body])
-            .map(drop)
+            .execute(params![
+                row.body, session.id, offset, row.class, kind, row.at, row.turn, list, ops, hash, count
+            ])?;
+        Ok(self.conn.last_insert_rowid())
     }
 
     fn put_item(&self, uid: &[u8; 16], text: &str) -> Result<i64> {
-        self.conn.prepare_cached("INSERT INTO item (body) VALUES (?1)")?.execute([text])?;
+        self.conn.prepare_cached("INSERT INTO piece (body) VALUES (?1)")?.execute([text])?;
         let item = self.conn.last_insert_rowid();
-        let sql = "INSERT INTO item_name (uid, item) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING";
-        let named = self.conn.prepare_cached(sql)?.execute(params![uid, item])?;
-        assert_eq!(named, 1, "a new item");
+        assert!(self.name(uid, 0, item)?, "a new item");
         Ok(item)
+    }
+
+    /// The piece of that name.
+    fn named(&self, uid: &[u8; 16], scope: i64) -> Result<Option<i64>> {
+        let key = key(uid, scope);
+        let sql = "SELECT uid = ?2 AND scope = ?3, piece FROM name WHERE \"key\" = ?1";
+        let found = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(params![key, uid, scope], |row| Ok((row.get(0)?, row.get(1)?)));
+        match found.optional()? {
+            Some((false, _)) => {
+                let sql = "SELECT piece FROM name_twin WHERE \"key\" = ?1 AND uid = ?2 AND scope = ?3";
+                let mut find = self.conn.prepare_cached(sql)?;
+                find.query_row(params![key, uid, scope], |row| row.get(0)).optional()
+            }
+            found => Ok(found.map(|(_, piece)| piece)),
+        }
+    }
+
+    /// Whether the name is new, and now of that piece.
+    fn name(&self, uid: &[u8; 16], scope: i64, piece: i64) -> Result<bool> {
+        let row = params![key(uid, scope), uid, scope, piece];
+        let sql = "INSERT INTO name VALUES (?1, ?2, ?3, ?4) ON CONFLICT (\"key\") DO NOTHING";
+        if self.conn.prepare_cached(sql)?.execute(row)? > 0 {
+            return Ok(true);
+        }
+        if self.named(uid, scope)?.is_some() {
+            return Ok(false);
+        }
+        self.conn.prepare_cached("INSERT INTO name_twin VALUES (?1, ?2, ?3, ?4)")?.execute(row)?;
+        Ok(true)
     }
 
     /// Writes the entries; what the record is to say of them.
@@ -145,17 +177,8 @@ impl Peer {
             put_number(&mut ops, 1);
             put_number(&mut ops, added.threads.len() as i64);
             for uid in &added.threads {
-                let sql = "UPDATE thread SET head = head + 1 WHERE uid = ?1 AND session = ?2 AND state = 0
-                           RETURNING id, head";
-                let (thread, position): (i64, i64) = self
-                    .conn
-                    .prepare_cached(sql)?
-                    .query_row(params![uid, session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let thread = self.put_entry((session, uid), items[place], offset, index)?;
                 put_number(&mut ops, thread);
-                let sql = "INSERT INTO entry (thread, position, item, \"offset\", idx, how)
-                           VALUES (?1, ?2, ?3, ?4, ?5, NULL)";
-                let entry = params![thread, position, items[place], offset, index];
-                self.conn.prepare_cached(sql)?.execute(entry)?;
                 index += 1;
             }
             put_number(&mut ops, place as i64 + 1);
@@ -164,10 +187,67 @@ impl Peer {
         Ok((!ops.is_empty()).then_some(ops))
     }
 
+    /// Writes an entry behind the others of an open thread; the thread's row.
+    fn put_entry(&self, (session, uid): (i64, &[u8; 16]), item: i64, offset: i64, index: i64) -> Result<i64> {
+        let sql = "SELECT id, head, tail FROM thread WHERE uid = ?1 AND session = ?2 AND state = 0";
+        let (thread, head, mut tail): (i64, i64, String) = self
+            .conn
+            .prepare_cached(sql)?
+            .query_row(params![uid, session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let entry = match index {
+            0 => format!("[{item},{offset}]"),
+            _ => format!("[{item},{offset},{index}]"),
+        };
+        self.list(Listed::Entries, thread, head, &mut tail, &entry)?;
+        let sql = "UPDATE thread SET head = ?2, tail = ?3 WHERE id = ?1";
+        self.conn.prepare_cached(sql)?.execute(params![thread, head + 1, tail])?;
+        Ok(thread)
+    }
+
+    /// Lists a row behind `count` others, of which `tail` has those that were not put away.
+    fn list(&self, listed: Listed, owner: i64, count: i64, tail: &mut String, row: &str) -> Result<()> {
+        if !tail.is_empty() {
+            tail.push(',');
+        }
+        tail.push_str(row);
+        if (count + 1) % PART == 0 {
+            let id = ((count / PART) << 32) | (owner << 1) | listed as i64;
+            self.conn.prepare_cached("INSERT INTO part VALUES (?1, ?2)")?.execute(params![id, *tail])?;
+            tail.clear();
+        }
+        Ok(())
+    }
+
     fn put_thread(&self, session: i64, thread: &[u8; 16], kind: &str) -> Result<()> {
         let sql = "INSERT INTO thread (uid, session, kind, made) VALUES (?1, ?2, ?3, 0)";
         self.conn.prepare_cached(sql)?.execute(params![thread, session, kind]).map(drop)
     }
+}
+
+/// A session, as far as a batch is checked against it and changes it.
+struct SessionRow {
+    id: i64,
+    head: i64,
+    token: Option<i64>,
+    wake: Option<i64>,
+    is_partial: bool,
+    tail: String,
+}
+
+#[derive(Clone, Copy)]
+enum Listed {
+    Records,
+    Entries,
+}
+
+/// Under which key the store keeps the name of an item, or of a batch of a session.
+fn key(uid: &[u8; 16], scope: i64) -> i64 {
+    let number = u128::from_be_bytes(*uid);
+    let (high, low) = ((number >> 64) as u64, number as u64);
+    let mixed = (high.rotate_left(31) ^ low ^ scope.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        .wrapping_mul(0xff51_afd7_ed55_8ccd)
+        >> 41;
+    ((high << 7 >> 23 << 23) | mixed).cast_signed()
 }
 
 /// 7 bits a byte, the low ones first.

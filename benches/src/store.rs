@@ -154,11 +154,14 @@ impl Driven {
         Batch::driver(self.session, id, head, self.token, records)
     }
 
-    /// As version 7 of UUIDs has it: ids made one after the other lie beside each other.
+    /// An id of version 7, as Party gives them, of the time at which what it names is made.
     fn ordered(&self, kind: u8, offset: Offset) -> [u8; 16] {
         let place = offset.0.to_be_bytes();
-        let mut bytes = *ItemId::derive(&[self.session.as_bytes(), &place, &[kind]]).as_bytes();
-        bytes[..8].copy_from_slice(&place);
+        let rest = *ItemId::derive(&[self.session.as_bytes(), &place, &[kind]]).as_bytes();
+        let ms = made_at(offset).as_micros() / 1_000;
+        let mut bytes = rest;
+        bytes[..6].copy_from_slice(&ms.to_be_bytes()[2..]);
+        bytes[6] = 0x70 | (rest[6] & 0xf);
         bytes
     }
 }

@@ -35,6 +35,12 @@ pub enum ErrorKind {
     NotFound,
     /// The file is no store of Party.
     NotAStore,
+    /// The store was written by an older version of Party, which this one cannot read: copy it by an
+    /// export of that version.
+    OlderVersion,
+    /// The store's file was deleted, moved or replaced while it was open. What was acknowledged before is
+    /// in the file that was opened; nothing is written there any more.
+    Replaced,
     /// The reader is ahead of the store, which was restored or replaced.
     Rewound,
     /// The server cannot be reached, or broke the connection. A batch may have been written or not; the

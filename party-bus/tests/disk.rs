@@ -12,10 +12,11 @@ use party_core::{
 use rusqlite::Connection;
 use std::{fs, sync::Arc, task::Poll};
 
-/// As version 7 of UUIDs has it: ids made one after the other lie beside each other.
+/// An id of version 7, made a millisecond behind the one before.
 fn name(number: u64) -> [u8; 16] {
     let mut bytes = *ItemId::derive(&[&number.to_be_bytes()]).as_bytes();
-    bytes[..8].copy_from_slice(&(0x0198_0000_0000_7000 + number).to_be_bytes());
+    bytes[..6].copy_from_slice(&(0x0198_0000_0000 + number).to_be_bytes()[2..]);
+    bytes[6] = 0x70 | (bytes[6] & 0xf);
     bytes
 }
 

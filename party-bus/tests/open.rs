@@ -154,7 +154,19 @@ async fn a_newer_store_is_refused_and_left_alone() {
     newer.pragma_update(None, "user_version", 7).unwrap();
     newer.close().unwrap();
     let before = contents(folder.path());
-    refused(&path, ErrorKind::NewerVersion, "newer version of Party (schema 7, known up to 1)").await;
+    refused(&path, ErrorKind::NewerVersion, "newer version of Party (schema 7, this one has 2)").await;
+    assert_eq!(contents(folder.path()), before);
+}
+
+#[tokio::test]
+async fn an_older_store_is_refused_by_name_and_left_alone() {
+    let (folder, path) = folder();
+    SqliteBus::open(&path).await.unwrap().close().await.unwrap();
+    let older = Connection::open(&path).unwrap();
+    older.pragma_update(None, "user_version", 1).unwrap();
+    older.close().unwrap();
+    let before = contents(folder.path());
+    refused(&path, ErrorKind::OlderVersion, "older version of Party (schema 1, this one has 2)").await;
     assert_eq!(contents(folder.path()), before);
 }
 
@@ -208,18 +220,18 @@ async fn rows_that_make_no_sense_are_an_error_and_no_panic() {
     let sample = Sample::opened(&bus).await;
     let vandal = Connection::open(&path).unwrap();
     for damage in [
-        "UPDATE record SET body = '{'",
-        "UPDATE record SET class = 9",
-        "UPDATE record SET class = 0, items = x'80'",
-        "UPDATE record SET items = x'7f'",
-        "UPDATE record SET items = x'ffffffffffffffffffffff'",
-        "UPDATE record SET items = NULL, ops = x'09'",
-        "UPDATE record SET ops = x'007f'",
-        "UPDATE record SET ops = x'01ffffff7f'",
-        "UPDATE record SET ops = x'010001'",
-        "UPDATE record SET ops = NULL, kind = 99",
-        "UPDATE record SET kind = 1, v = -1",
-        "UPDATE record SET v = 1, \"offset\" = 2; UPDATE session SET head = 2",
+        "UPDATE piece SET body = '{'",
+        "UPDATE piece SET class = 9",
+        "UPDATE piece SET class = 0, items = x'80'",
+        "UPDATE piece SET items = x'7f'",
+        "UPDATE piece SET items = x'ffffffffffffffffffffff'",
+        "UPDATE piece SET items = NULL, ops = x'09'",
+        "UPDATE piece SET ops = x'007f'",
+        "UPDATE piece SET ops = x'01ffffff7f'",
+        "UPDATE piece SET ops = x'010001'",
+        "UPDATE piece SET ops = NULL, kind = 99",
+        "UPDATE piece SET kind = 1, v = -1",
+        "UPDATE piece SET v = 1, \"offset\" = 2; UPDATE session SET head = 2",
         "UPDATE session SET head = -1",
     ] {
         vandal.execute_batch(damage).unwrap();

@@ -71,6 +71,8 @@ const fn kind(kind: ErrorKind) -> &'static str {
         ErrorKind::NewerVersion => "newerVersion",
         ErrorKind::NotFound => "notFound",
         ErrorKind::NotAStore => "notAStore",
+        ErrorKind::OlderVersion => "olderVersion",
+        ErrorKind::Replaced => "replaced",
         ErrorKind::Rewound => "rewound",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Unsupported => "unsupported",

@@ -1,11 +1,8 @@
 //! The owner's side of a store in a file.
 
 use super::{
-    SqliteBus, backup, care,
-    connect::connect,
-    failure::Failure,
-    read, search,
-    writer::{Job, alone},
+    SqliteBus, backup, care, connect::connect, failure::Failure, read, search, transaction::alone,
+    writer::Job,
 };
 use crate::{
     BusAdmin, Erase, Erased, Found, Page, Prune, Pruned, Report, Result, Scope, Search, async_trait, refusal,
@@ -83,6 +80,8 @@ impl BusAdmin for SqliteBus {
     }
 
     async fn backup(&self, to: &Path) -> Result<()> {
+        // So does a read that it has the right file.
+        self.readers.read(|_| Ok(())).await?;
         backup::write(&self.path, to).await
     }
 

@@ -3,12 +3,14 @@
 use super::{
     failure::Failure,
     item,
+    known::{Known, Session},
+    name,
     row::{int, json, uint, wake_number},
-    topology::Threads,
+    topology::Placing,
 };
 use crate::{Batch, Encoded, Expect, Receipt, Result, refusal, tail::Fresh};
 use party_core::{NewRecord, Offset, RecordClass, SessionId};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use std::{cell::Cell, sync::Arc};
 
 /// A batch with all that can be worked out before the writer's turn comes.
@@ -25,55 +27,67 @@ impl Write {
         Ok(Self { encoded: batch.encode()?, batch, is_known: Cell::new(false) })
     }
 
-    /// Writes the batch, or gives the receipt of the same one written before.
-    pub(super) fn run(&self, conn: &Connection) -> Result<Receipt, Failure> {
+    /// Writes the batch, or gives the receipt of the same one written before. The rows of the session and
+    /// its threads lag behind until what is known is written back.
+    pub(super) fn run(&self, conn: &Connection, known: &mut Known) -> Result<Receipt, Failure> {
         let batch = &self.batch;
-        let Some(session) = find_session(conn, batch.session)? else {
+        let Some((session, _)) = known.session(conn, batch.session)? else {
             return Err(match batch.expect {
                 Expect::Input => refusal::no_session(batch.session),
                 Expect::Driver { fencing_token, .. } => refusal::fenced(batch.session, fencing_token),
             }
             .into());
         };
-        if let Some(receipt) = self.repeated(conn, &session)? {
+        if let Some(receipt) = self.repeated(conn, session.id)? {
             return Ok(receipt);
         }
         session.check(batch)?;
         let first = session.head.plus(1);
         let last = session.head.plus(batch.records.len() as u64);
-        self.put(conn, session.id, first)?;
-        self.file(conn, &session, first, last)?;
+        self.put(conn, known, first)?;
         Ok(Receipt { first, last, durability: batch.durability, repeated: false })
     }
 
-    fn repeated(&self, conn: &Connection, session: &Session) -> Result<Option<Receipt>, Failure> {
-        let mut find =
-            conn.prepare_cached("SELECT hash, first, count FROM batch WHERE uid = ?2 AND session = ?1")?;
-        let written: Option<(Vec<u8>, i64, i64)> = find
-            .query_row(params![session.id, self.batch.id.as_bytes()], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })
-            .optional()?;
-        let Some((hash, first, count)) = written else { return Ok(None) };
+    fn repeated(&self, conn: &Connection, session: i64) -> Result<Option<Receipt>, Failure> {
+        let id = self.batch.id;
+        let Some(piece) = name::find(conn, id.as_bytes(), session)? else { return Ok(None) };
+        let sql = "SELECT hash, \"offset\", count FROM piece WHERE id = ?1 AND hash IS NOT NULL";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let written: Option<(Vec<u8>, i64, i64)> =
+            conn.prepare_cached(sql)?.query_row([piece], row).optional()?;
+        let missing = || Failure::corrupt(format!("batch {id} has a name and no first record"));
+        let (hash, first, count) = written.ok_or_else(missing)?;
         if hash != self.encoded.hash {
-            return Err(refusal::batch_conflict(self.batch.id).into());
+            return Err(refusal::batch_conflict(id).into());
         }
-        let first = Offset(uint("first", first)?);
+        let first = Offset(uint("offset", first)?);
         let last = Offset(first.0.saturating_add(uint("count", count)?.saturating_sub(1)));
         Ok(Some(Receipt { first, last, durability: self.batch.durability, repeated: true }))
     }
 
-    fn put(&self, conn: &Connection, session: i64, first: Offset) -> Result<(), Failure> {
-        let mut threads = Threads::new(conn, session);
+    fn put(&self, conn: &Connection, known: &mut Known, first: Offset) -> Result<(), Failure> {
         let (records, texts) = (&self.batch.records, &self.encoded.items);
-        let taken = records.iter().zip(texts).map(|(record, texts)| threads.take_items(record, texts));
+        let kinds = records.iter().map(|record| known.kind(conn, &record.kind));
+        let kinds = kinds.collect::<Result<Vec<_>, _>>()?;
+        let Some((session, threads)) = known.session(conn, self.batch.session)? else {
+            return Err(Failure::corrupt("a session is gone in mid-batch"));
+        };
+        let mut placing = Placing::new(conn, session.id, threads);
+        let taken = records.iter().zip(texts).map(|(record, texts)| placing.take_items(record, texts));
         let items = taken.collect::<Result<Vec<_>, _>>()?;
-        for ((offset, record), items) in (first.0..).map(Offset).zip(records).zip(&items) {
-            let ops = threads.apply(self.batch.session, offset, record)?;
-            self.put_record(conn, (session, offset), record, items, ops)?;
+        for (index, (record, items)) in records.iter().zip(&items).enumerate() {
+            let offset = first.plus(index as u64);
+            let ops = placing.apply(self.batch.session, offset, record)?;
+            let row = (record, kinds[index], index == 0);
+            let piece = self.put_record(conn, (session.id, offset), row, items, ops)?;
+            session.push(conn, piece)?;
+            if index == 0 && name::put(conn, self.batch.id.as_bytes(), session.id, piece)?.is_some() {
+                return Err(Failure::corrupt(format!("batch {} has its name twice", self.batch.id)));
+            }
         }
-        self.is_known.set(threads.knows_items);
-        threads.finish()
+        self.is_known.set(placing.knows_items);
+        self.file(conn, session, first)?;
+        known.note(conn, self.batch.session)
     }
 
     /// What it has written, for those who follow.
@@ -90,59 +104,45 @@ impl Write {
         fresh.collect()
     }
 
+    /// Writes a record; its row.
     fn put_record(
         &self,
         conn: &Connection,
         (session, offset): (i64, Offset),
-        record: &NewRecord,
+        (record, kind, is_first): (&NewRecord, i64, bool),
         items: &[i64],
         ops: Option<Vec<u8>>,
-    ) -> Result<(), Failure> {
+    ) -> Result<i64, Failure> {
         let author = self.batch.author.as_ref().filter(|_| record.class == RecordClass::Input);
         conn.prepare_cached(
-            "INSERT INTO record (session, \"offset\", v, class, kind, at, turn, author, items, ops, body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO piece (body, session, \"offset\", v, class, kind, at, turn, author, items, ops, hash, count)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
+            record.body.get(),
             session,
             int(offset.0),
             record.v,
             record.class as i64,
-            kind(conn, &record.kind)?,
+            kind,
             record.at.as_micros(),
             record.turn.map(|turn| int(turn.0.0)),
             author.map(json),
             item::list(items),
             ops,
-            record.body.get(),
+            is_first.then_some(self.encoded.hash),
+            is_first.then_some(int(self.batch.records.len() as u64)),
         ])?;
-        Ok(())
+        Ok(conn.last_insert_rowid())
     }
 
-    /// Files the batch under its id, and moves the session on.
-    fn file(&self, conn: &Connection, session: &Session, first: Offset, last: Offset) -> Result<(), Failure> {
-        let Batch { id, records, snapshot, .. } = &self.batch;
-        conn.prepare_cached(
-            "INSERT INTO batch (uid, session, hash, first, count) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![
-            id.as_bytes(),
-            session.id,
-            self.encoded.hash,
-            int(first.0),
-            int(records.len() as u64)
-        ])?;
-        conn.prepare_cached(
-            "UPDATE session SET head = ?2, changed = 1 + max(
-                 (SELECT mark FROM store), (SELECT coalesce(max(changed), 0) FROM session WHERE changed > 0))
-             WHERE id = ?1",
-        )?
-        .execute(params![session.id, int(last.0)])?;
-        if session.head == Offset::START {
+    /// Says of the session what the batch says of it.
+    fn file(&self, conn: &Connection, session: &mut Session, first: Offset) -> Result<(), Failure> {
+        if first == Offset(1) {
             self.begin(conn, session)?;
         }
         self.schedule(conn, session)?;
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = &self.batch.snapshot {
             conn.prepare_cached("INSERT OR REPLACE INTO snapshot VALUES (?1, ?2, ?3, ?4)")?
                 .execute(params![session.id, snapshot.engine, int(snapshot.offset.0), snapshot.state])?;
         }
@@ -168,60 +168,13 @@ impl Write {
 
     /// Notes when it wants to be driven, and whether it is a part only, where that is new: what is set
     /// is written to the index, too.
-    fn schedule(&self, conn: &Connection, session: &Session) -> Result<(), Failure> {
+    fn schedule(&self, conn: &Connection, session: &mut Session) -> Result<(), Failure> {
         let wake = self.batch.wake.map_or(session.wake, wake_number);
         if (wake, self.batch.partial) != (session.wake, session.partial) {
             conn.prepare_cached("UPDATE session SET wake = ?2, partial = ?3 WHERE id = ?1")?
                 .execute(params![session.id, wake, self.batch.partial])?;
+            (session.wake, session.partial) = (wake, self.batch.partial);
         }
         Ok(())
     }
-}
-
-/// A session's row, as far as a batch is checked against it.
-struct Session {
-    id: i64,
-    head: Offset,
-    /// The token under which its driver may write.
-    token: Option<u64>,
-    wake: Option<i64>,
-    partial: bool,
-}
-
-fn find_session(conn: &Connection, session: SessionId) -> Result<Option<Session>, Failure> {
-    let mut find = conn.prepare_cached(
-        "SELECT id, head, CASE WHEN lease_owner IS NOT NULL THEN lease_token END, wake, partial
-         FROM session WHERE uid = ?1",
-    )?;
-    let mut rows = find.query([session.as_bytes()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let token = row.get::<_, Option<i64>>(2)?.map(|token| uint("lease_token", token)).transpose()?;
-    let head = Offset(uint("head", row.get(1)?)?);
-    Ok(Some(Session { id: row.get(0)?, head, token, wake: row.get(3)?, partial: row.get(4)? }))
-}
-
-impl Session {
-    fn check(&self, batch: &Batch) -> Result<()> {
-        match batch.expect {
-            Expect::Input if self.head == Offset::START => Err(refusal::no_session(batch.session)),
-            Expect::Input if self.partial => Err(refusal::partial(batch.session)),
-            Expect::Driver { fencing_token, .. } if self.token != Some(fencing_token) => {
-                Err(refusal::fenced(batch.session, fencing_token))
-            }
-            Expect::Driver { head, .. } if head != self.head => {
-                Err(refusal::stale_head(batch.session, head, self.head))
-            }
-            Expect::Input | Expect::Driver { .. } => Ok(()),
-        }
-    }
-}
-
-/// The row of a record's tag.
-fn kind(conn: &Connection, name: &str) -> Result<i64, Failure> {
-    let mut find = conn.prepare_cached("SELECT id FROM kind WHERE name = ?1")?;
-    if let Some(row) = find.query_row([name], |row| row.get(0)).optional()? {
-        return Ok(row);
-    }
-    conn.execute("INSERT INTO kind (name) VALUES (?1)", [name])?;
-    Ok(conn.last_insert_rowid())
 }

@@ -5,8 +5,12 @@ use super::{
     failure::Failure,
     item,
     lease::{Columns, now, tenure},
-    row::{self, int, json, uint},
+    name,
+    parts::{self, Listed},
+    read,
+    row::{self, json, uint},
     search,
+    thread::{Stored, select_threads},
 };
 use crate::{Erase, Erased, PRUNED, Pruned, refusal};
 use party_core::{ItemId, Offset, SessionId};
@@ -32,17 +36,14 @@ pub(super) fn erase(conn: &Connection, erase: &Erase) -> Result<Erased, Failure>
     for (session, offset, body) in &erase.bodies {
         let missing = || refusal::no_record(*session, *offset);
         let session = row::session(conn, *session)?.ok_or_else(missing)?;
-        let mut update =
-            conn.prepare_cached("UPDATE record SET body = ?3 WHERE session = ?1 AND \"offset\" = ?2")?;
-        if update.execute(params![session, int(offset.0), body.get()])? == 0 {
-            return Err(missing().into());
-        }
+        let row = read::row_of(conn, session, *offset)?.ok_or_else(missing)?;
+        conn.prepare_cached("UPDATE piece SET body = ?2 WHERE id = ?1")?.execute(params![row, body.get()])?;
         conn.execute("DELETE FROM snapshot WHERE session = ?1", [session])?;
     }
     let rows: Vec<i64> = found.iter().map(|(row, _)| *row).collect();
     search::forget(conn, &rows)?;
     for (row, tombstone) in &found {
-        conn.execute("UPDATE item SET body = ?2 WHERE id = ?1", params![row, tombstone])?;
+        conn.execute("UPDATE piece SET body = ?2 WHERE id = ?1", params![row, tombstone])?;
         conn.execute("DELETE FROM item_large WHERE item = ?1", [row])?;
     }
     drop_snapshots(conn, &rows)?;
@@ -93,11 +94,14 @@ pub(super) fn prune_trace(
     conn.prepare_cached("INSERT INTO kind (name) VALUES (?1) ON CONFLICT (name) DO NOTHING")?
         .execute([PRUNED])?;
     let mut empty = conn.prepare_cached(
-        "UPDATE record SET kind = (SELECT id FROM kind WHERE name = ?4), body = '{}'
-         WHERE session = ?1 AND \"offset\" > ?2 AND \"offset\" <= ?3 AND class = 3
-           AND kind <> (SELECT id FROM kind WHERE name = ?4)",
+        "UPDATE piece SET kind = (SELECT id FROM kind WHERE name = ?2), body = '{}'
+         WHERE id = ?1 AND class = 3 AND kind <> (SELECT id FROM kind WHERE name = ?2)",
     )?;
-    Ok(empty.execute(params![session, int(after.0), int(up_to.0), PRUNED])? as u64)
+    let mut emptied = 0;
+    for row in read::rows_of(conn, session, after, up_to)? {
+        emptied += empty.execute(params![row, PRUNED])? as u64;
+    }
+    Ok(emptied)
 }
 
 /// Removes sessions with all that no other refers to. Tokens of leases never go back, so what is known
@@ -107,39 +111,74 @@ pub(super) fn prune_sessions(conn: &Connection, sessions: &[SessionId]) -> Resul
     let mut named = BTreeSet::new();
     for session in free(conn, sessions)? {
         named.append(&mut items_of(conn, session)?);
+        records += drop_records(conn, session)?;
+        for thread in threads_of(conn, session)? {
+            Listed::Entries.clear(conn, thread.row, thread.count())?;
+        }
+        name::remove(conn, &format!("scope = {session}"))?;
         for sql in [
-            "DELETE FROM entry WHERE thread IN (SELECT id FROM thread WHERE session = ?1)",
             "DELETE FROM compaction WHERE thread IN (SELECT id FROM thread WHERE session = ?1)",
             "DELETE FROM thread WHERE session = ?1",
-            "DELETE FROM batch WHERE session = ?1",
             "DELETE FROM snapshot WHERE session = ?1",
             "UPDATE store SET mark = max(mark, (SELECT changed FROM session WHERE id = ?1))",
-            "UPDATE session SET head = 0, opened_at = NULL, kind = NULL, \"key\" = NULL, parent = NULL,
+            "UPDATE session SET head = 0, tail = '', opened_at = NULL, kind = NULL, \"key\" = NULL, parent = NULL,
                  wake = NULL, partial = 0, changed = 0 WHERE id = ?1",
         ] {
             conn.execute(sql, [session])?;
         }
-        records += conn.execute("DELETE FROM record WHERE session = ?1", [session])? as u64;
     }
     let items = drop_items(conn, named)?;
     tell(conn)?;
     Ok(Pruned { records, items })
 }
 
+/// Removes a session's records and their list; how many there were.
+fn drop_records(conn: &Connection, session: i64) -> Result<u64, Failure> {
+    let rows = read::rows_of(conn, session, Offset::START, Offset(u64::MAX))?;
+    let mut delete = conn.prepare_cached("DELETE FROM piece WHERE id = ?1")?;
+    for row in &rows {
+        delete.execute([row])?;
+    }
+    Listed::Records.clear(conn, session, rows.len() as u64)?;
+    Ok(rows.len() as u64)
+}
+
+fn threads_of(conn: &Connection, session: i64) -> Result<Vec<Stored>, Failure> {
+    let mut select = conn.prepare(select_threads!("WHERE thread.session = ?1"))?;
+    let (mut rows, mut threads) = (select.query([session])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        threads.push(Stored::read(row)?);
+    }
+    Ok(threads)
+}
+
 /// The rows of the items that a session brings or refers to.
 fn items_of(conn: &Connection, session: i64) -> Result<BTreeSet<i64>, Failure> {
     let mut items = BTreeSet::new();
-    let mut brought = conn.prepare("SELECT items FROM record WHERE session = ?1 AND items IS NOT NULL")?;
-    let mut rows = brought.query([session])?;
-    while let Some(row) = rows.next()? {
-        items.extend(code::numbers(row::blob(row, 0)?)?.into_iter().map(u64::cast_signed));
+    let mut brought = conn.prepare("SELECT items FROM piece WHERE id = ?1 AND items IS NOT NULL")?;
+    for record in read::rows_of(conn, session, Offset::START, Offset(u64::MAX))? {
+        let mut rows = brought.query([record])?;
+        while let Some(row) = rows.next()? {
+            items.extend(code::numbers(row::blob(row, 0)?)?.into_iter().map(u64::cast_signed));
+        }
     }
-    let mut shown = conn.prepare(
-        "SELECT entry.item FROM entry JOIN thread ON thread.id = entry.thread WHERE session = ?1
-         UNION SELECT item_name.item FROM compaction JOIN thread ON thread.id = compaction.thread
+    for thread in threads_of(conn, session)? {
+        let (count, mut place) = (thread.count(), 0);
+        while place < count {
+            let list = Listed::Entries.from(conn, thread.row, (count, &thread.tail), place)?;
+            let entries = parts::entries(&list)?;
+            if entries.is_empty() {
+                return Err(Failure::corrupt(format!("the list of thread {} is too short", thread.id)));
+            }
+            place += entries.len() as u64;
+            items.extend(entries.iter().map(|entry| entry.item));
+        }
+    }
+    let mut summed = conn.prepare(
+        "SELECT item_name.item FROM compaction JOIN thread ON thread.id = compaction.thread
          JOIN item_name ON item_name.uid = compaction.item WHERE session = ?1",
     )?;
-    let mut rows = shown.query([session])?;
+    let mut rows = summed.query([session])?;
     while let Some(row) = rows.next()? {
         items.insert(row.get(0)?);
     }
@@ -176,11 +215,11 @@ fn drop_items(conn: &Connection, mut items: BTreeSet<i64>) -> Result<u64, Failur
     let gone: Vec<i64> = items.into_iter().collect();
     search::forget(conn, &gone)?;
     for item in &gone {
-        conn.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([item])?;
+        conn.prepare_cached("DELETE FROM piece WHERE id = ?1")?.execute([item])?;
         conn.prepare_cached("DELETE FROM item_large WHERE item = ?1")?.execute([item])?;
     }
     if !gone.is_empty() {
-        conn.execute("DELETE FROM item_name WHERE item NOT IN (SELECT id FROM item)", [])?;
+        name::remove(conn, "scope = 0 AND piece NOT IN (SELECT id FROM item)")?;
     }
     search::hand_on(conn, &handed)?;
     Ok(gone.len() as u64)
@@ -194,6 +233,9 @@ pub(super) fn damage(conn: &Connection) -> Result<Vec<String>, Failure> {
         "SELECT 'item row ' || item || ' has a name and no body' FROM item_name
              WHERE item NOT IN (SELECT id FROM item) LIMIT 100",
         "SELECT 'item row ' || id || ' has no name' FROM item WHERE id NOT IN (SELECT item FROM item_name) LIMIT 100",
+        "SELECT 'batch row ' || piece || ' has a name and no record' FROM (
+             SELECT piece FROM name WHERE scope > 0 UNION ALL SELECT piece FROM name_twin WHERE scope > 0)
+             WHERE piece NOT IN (SELECT id FROM piece WHERE hash IS NOT NULL) LIMIT 100",
         "SELECT 'item row ' || id || ' has no body' FROM item
              WHERE body IS NULL AND id NOT IN (SELECT item FROM item_large) LIMIT 100",
     ] {

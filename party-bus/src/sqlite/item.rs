@@ -1,6 +1,6 @@
 //! Items: written once, found by id or by row.
 
-use super::{failure::Failure, row::parse};
+use super::{failure::Failure, name, row::parse};
 use crate::refusal;
 use party_core::{Item, ItemId};
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -11,14 +11,13 @@ const LARGE: usize = 16 << 10;
 /// Puts the item in, or checks that it is the one that is there; gives its row, and whether it is new.
 pub(super) fn put(conn: &Connection, item: &Item, text: &str) -> Result<(i64, bool), Failure> {
     let is_large = text.len() > LARGE;
-    conn.prepare_cached("INSERT INTO item (body) VALUES (?1)")?.execute([(!is_large).then_some(text)])?;
+    conn.prepare_cached("INSERT INTO piece (body) VALUES (?1)")?.execute([(!is_large).then_some(text)])?;
     let row = conn.last_insert_rowid();
-    let mut name = conn
-        .prepare_cached("INSERT INTO item_name (uid, item) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING")?;
-    if name.execute(params![item.id.as_bytes(), row])? == 0 {
+    if let Some(there) = name::put(conn, item.id.as_bytes(), name::ITEM, row)? {
         // Most items are new, so the row is made first, and taken back here.
-        conn.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([row])?;
-        return Ok((same(conn, item, text)?, false));
+        conn.prepare_cached("DELETE FROM piece WHERE id = ?1")?.execute([row])?;
+        same(conn, there, item, text)?;
+        return Ok((there, false));
     }
     if is_large {
         conn.prepare_cached("INSERT INTO item_large (item, body) VALUES (?1, ?2)")?
@@ -27,31 +26,32 @@ pub(super) fn put(conn: &Connection, item: &Item, text: &str) -> Result<(i64, bo
     Ok((row, true))
 }
 
-/// The row of an item that is there, which is the same or was erased.
-fn same(conn: &Connection, item: &Item, text: &str) -> Result<i64, Failure> {
+/// Checks that the item in `row` is the same or was erased.
+fn same(conn: &Connection, row: i64, item: &Item, text: &str) -> Result<(), Failure> {
     let missing = || Failure::corrupt(format!("item {} has a name and no body", item.id));
-    let row = find(conn, item.id)?.ok_or_else(missing)?;
     let stored = body(conn, row)?.ok_or_else(missing)?;
     if stored == text {
-        return Ok(row);
+        return Ok(());
     }
     // Equal items may differ in the order of unknown fields.
     let stored: Item = parse(&stored, || format!("item {}", item.id))?;
     if stored == *item || stored == item.erased() {
-        Ok(row)
+        Ok(())
     } else {
         Err(refusal::item_conflict(item.id).into())
     }
 }
 
 pub(super) fn find(conn: &Connection, id: ItemId) -> Result<Option<i64>, Failure> {
-    let mut find = conn.prepare_cached("SELECT item FROM item_name WHERE uid = ?1")?;
-    Ok(find.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
+    name::find(conn, id.as_bytes(), name::ITEM)
 }
+
+/// Finds the JSON of an item, which is NULL where it is out of line.
+pub(super) const BODY: &str = "SELECT body FROM piece WHERE id = ?1 AND session IS NULL";
 
 /// The JSON of an item.
 pub(super) fn body(conn: &Connection, row: i64) -> Result<Option<String>, Failure> {
-    let mut find = conn.prepare_cached("SELECT body FROM item WHERE id = ?1")?;
+    let mut find = conn.prepare_cached(BODY)?;
     match find.query_row([row], |row| row.get(0)).optional()? {
         None => Ok(None),
         Some(Some(body)) => Ok(Some(body)),

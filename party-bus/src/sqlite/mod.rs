@@ -10,16 +10,22 @@ mod code;
 mod connect;
 mod doubt;
 mod failure;
+mod group;
 mod item;
+mod known;
 mod lease;
 mod list;
+mod name;
 mod open;
+mod parts;
 mod read;
 mod readers;
 mod row;
 mod search;
+mod standing;
 mod thread;
 mod topology;
+mod transaction;
 mod window;
 mod writer;
 
@@ -32,6 +38,7 @@ use bell::Bell;
 use open::Missing;
 use party_core::{Entry, Item, ItemId, Record};
 use readers::Readers;
+use standing::Standing;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::Ordering},
@@ -60,6 +67,9 @@ use writer::{Counters, Job, Writer};
 /// the session over. Until somebody does, the session's driver may write once there is space, its term
 /// over or not. After an error of the disk the connection is made anew, and behind a failed sync the log
 /// is written again, so that what is acknowledged later stands on what is on the disk.
+///
+/// Once its file is deleted, moved or replaced, every call that needs it fails as [`ErrorKind::Replaced`],
+/// and who follows is told within a second.
 ///
 /// Dropped without [`close`](Bus::close), it still writes what was accepted, if the process lives
 /// long enough.
@@ -120,10 +130,11 @@ impl SqliteBus {
         let opened = spawn_blocking(move || {
             let (conn, info) = open::open(&path, missing)?;
             let (bell, counters) = (Bell::new(&path)?, Arc::<Counters>::default());
-            let readers = Readers::new(Arc::clone(&path));
+            let standing = Standing::of(&path)?;
+            let readers = Readers::new(Arc::clone(&path), standing.clone());
             let (writer, thread) =
-                Writer::start(Arc::clone(&path), conn, Arc::clone(&bell), Arc::clone(&counters))?;
-            let threads = Mutex::new(vec![thread, bell.watch(Arc::clone(&path))?]);
+                Writer::start(standing.clone(), &path, conn, Arc::clone(&bell), Arc::clone(&counters))?;
+            let threads = Mutex::new(vec![thread, bell.watch(Arc::clone(&path), standing)?]);
             Ok(Self { path, info, writer, readers, bell, counters, threads })
         });
         opened.await.unwrap_or_else(|_| Err(refusal::closed()))

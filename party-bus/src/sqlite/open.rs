@@ -8,6 +8,7 @@ use crate::{BusInfo, Capabilities, Error, ErrorKind, Result, process};
 use rusqlite::{Connection, MAIN_DB, OpenFlags, config::DbConfig};
 use rustix::fs::{Access, access};
 use std::{
+    cmp::Ordering,
     fmt::Write as _,
     fs::{self, Permissions},
     io::{Error as IoError, ErrorKind as IoErrorKind, Read as _},
@@ -22,7 +23,7 @@ use std::{
 /// `Prty`: tells our files from other SQLite files.
 const APPLICATION_ID: i32 = 0x5072_7479;
 /// The schema that this version reads and writes.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 /// Older ones may corrupt a write-ahead log that two connections reset at once.
 const OLDEST_SQLITE: i32 = 3_051_003;
 /// SQLite takes a shorter file for an empty database.
@@ -98,12 +99,14 @@ fn check_schema(path: &Path, schema: i32) -> Result<()> {
     if schema < 1 {
         return Err(Error::new(ErrorKind::Corrupt, format!("{path} is damaged: it names no schema")));
     }
-    if schema <= SCHEMA {
-        return Ok(());
-    }
+    let (kind, age) = match schema.cmp(&SCHEMA) {
+        Ordering::Equal => return Ok(()),
+        Ordering::Less => (ErrorKind::OlderVersion, "an older"),
+        Ordering::Greater => (ErrorKind::NewerVersion, "a newer"),
+    };
     let why =
-        format!("{path} was written by a newer version of Party (schema {schema}, known up to {SCHEMA})");
-    Err(Error::new(ErrorKind::NewerVersion, why))
+        format!("{path} was written by {age} version of Party (schema {schema}, this one has {SCHEMA})");
+    Err(Error::new(kind, why))
 }
 
 /// The application and the schema that the file's first page names.

@@ -4,10 +4,11 @@ use super::{
     code::{self, Decoder},
     failure::Failure,
     item,
+    parts::{self, Listed},
     row::{self, blob, int, parse, uint},
     thread::Names,
 };
-use crate::{Changed, Classes, Page, Read, refusal};
+use crate::{Changed, Page, Read, refusal};
 use party_core::{Item, ItemId, Offset, Op, Record, SessionId, Timestamp, TurnId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde_json::value::RawValue;
@@ -45,41 +46,127 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
     if let Some(learned) = read.epoch {
         check_epoch(conn, read.session, learned)?;
     }
-    let head = head(conn, read.session)?;
+    let session = Session::find(conn, read.session)?;
+    let head = session.as_ref().map_or(Offset::START, |session| session.head);
     if read.after > head {
         return Err(refusal::rewound(read.session, read.after, head).into());
     }
-    let mut select = conn.prepare_cached(
-        "SELECT \"offset\", v, class, kind.name, at, turn, author, items, ops, body
-         FROM record LEFT JOIN kind ON kind.id = record.kind
-         WHERE session = ?1 AND \"offset\" > ?2 AND (class NOT BETWEEN 0 AND 3 OR (?3 >> class) & 1)
-         ORDER BY \"offset\" LIMIT ?4",
-    )?;
-    let session = row::session(conn, read.session)?;
-    let mut rows = select.query(params![session, int(read.after.0), read.classes.mask(), read.limit])?;
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    let (mut scanned_to, mut names) = (read.after, Names::new(conn));
-    while let Some(row) = rows.next()? {
-        let offset = Offset(uint("offset", row.get(0)?)?);
-        let (record, size) = record(conn, &mut names, (read.session, offset), row)
-            .map_err(|failure| failure.about(|| format!("record {offset} of session {}", read.session)))?;
-        if read.classes == Classes::ALL && record.offset != scanned_to.plus(1) {
-            return Err(Failure::corrupt(format!(
-                "record {} of session {} is missing",
-                scanned_to.plus(1),
-                read.session
-            )));
-        }
-        bytes += size;
-        scanned_to = record.offset;
-        entries.push(Arc::new(record));
-        if bytes >= read.max_bytes {
-            break;
+    let mut reading = Reading { conn, read, names: Names::new(conn), entries: Vec::new(), bytes: 0 };
+    let mut scanned_to = read.after;
+    if let Some(session) = session {
+        while scanned_to < head && !reading.is_full() {
+            let list = Listed::Records.from(conn, session.row, (head.0, &session.tail), scanned_to.0)?;
+            let rows = parts::records(&list)?;
+            let behind = rows.get(parts::within(scanned_to.0)..).unwrap_or_default();
+            if behind.is_empty() {
+                return Err(missing(read.session, scanned_to.plus(1)));
+            }
+            for row in behind {
+                scanned_to = scanned_to.plus(1);
+                reading.take(&session, scanned_to, *row)?;
+                if reading.is_full() {
+                    break;
+                }
+            }
         }
     }
-    let cut = bytes >= read.max_bytes && !entries.is_empty() || entries.len() as u64 >= u64::from(read.limit);
-    let scanned_to = if cut { scanned_to } else { head };
-    Ok(Page { entries, scanned_to: scanned_to.0, more: scanned_to < head })
+    let scanned_to = if reading.is_full() { scanned_to } else { head };
+    Ok(Page { entries: reading.entries, scanned_to: scanned_to.0, more: scanned_to < head })
+}
+
+fn missing(session: SessionId, offset: Offset) -> Failure {
+    Failure::corrupt(format!("record {offset} of session {session} is missing"))
+}
+
+/// A session, as far as its records are found by it.
+struct Session {
+    row: i64,
+    head: Offset,
+    tail: String,
+}
+
+impl Session {
+    fn find(conn: &Connection, session: SessionId) -> Result<Option<Self>, Failure> {
+        let mut find = conn.prepare_cached("SELECT id, head, tail FROM session WHERE uid = ?1")?;
+        let found = find
+            .query_row([session.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+            .optional()?;
+        let Some((row, head, tail)) = found else { return Ok(None) };
+        Ok(Some(Self { row, head: Offset(uint("head", head)?), tail }))
+    }
+}
+
+/// The rows of a session's records behind `after`, up to `up_to`.
+pub(super) fn rows_of(
+    conn: &Connection,
+    session: i64,
+    after: Offset,
+    up_to: Offset,
+) -> Result<Vec<i64>, Failure> {
+    let mut find = conn.prepare_cached("SELECT head, tail FROM session WHERE id = ?1")?;
+    let (head, tail): (i64, String) = find.query_row([session], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let head = uint("head", head)?;
+    let (mut place, end, mut found) = (after.0, head.min(up_to.0), Vec::new());
+    while place < end {
+        let list = Listed::Records.from(conn, session, (head, &tail), place)?;
+        let rows = parts::records(&list)?;
+        let behind = rows.get(parts::within(place)..).unwrap_or_default();
+        if behind.is_empty() {
+            return Err(Failure::corrupt(format!(
+                "the list of records of session row {session} is too short"
+            )));
+        }
+        found.extend(behind.iter().take((end - place) as usize));
+        place += behind.len() as u64;
+    }
+    Ok(found)
+}
+
+/// The row of one of a session's records.
+pub(super) fn row_of(conn: &Connection, session: i64, offset: Offset) -> Result<Option<i64>, Failure> {
+    let Some(before) = offset.0.checked_sub(1) else { return Ok(None) };
+    Ok(rows_of(conn, session, Offset(before), offset)?.pop())
+}
+
+/// A page that grows.
+struct Reading<'a> {
+    conn: &'a Connection,
+    read: &'a Read,
+    names: Names<'a>,
+    entries: Vec<Arc<Record>>,
+    bytes: u64,
+}
+
+impl Reading<'_> {
+    fn is_full(&self) -> bool {
+        self.entries.len() as u64 >= u64::from(self.read.limit)
+            || self.bytes >= self.read.max_bytes && !self.entries.is_empty()
+    }
+
+    /// Takes the record at `offset` in, if it is of a class that is asked for.
+    fn take(&mut self, session: &Session, offset: Offset, row: i64) -> Result<(), Failure> {
+        let mut select = self.conn.prepare_cached(
+            "SELECT \"offset\", v, class, kind.name, at, turn, author, items, ops, body, session
+             FROM piece LEFT JOIN kind ON kind.id = piece.kind WHERE piece.id = ?1",
+        )?;
+        let mut rows = select.query([row])?;
+        let row = rows.next()?.ok_or_else(|| missing(self.read.session, offset))?;
+        let place: (Option<i64>, Option<i64>) = (row.get(10)?, row.get(0)?);
+        if place != (Some(session.row), Some(int(offset.0))) {
+            return Err(missing(self.read.session, offset));
+        }
+        let place = (self.read.session, offset);
+        let about =
+            |failure: Failure| failure.about(|| format!("record {offset} of session {}", self.read.session));
+        // One of a class that is not known is read, which says so.
+        if row::class(row.get(2)?).is_ok_and(|class| !self.read.classes.contains(class)) {
+            return Ok(());
+        }
+        let (record, size) = record(self.conn, &mut self.names, place, row).map_err(about)?;
+        self.bytes += size;
+        self.entries.push(Arc::new(record));
+        Ok(())
+    }
 }
 
 /// The epoch is raised in the file, perhaps by another process.

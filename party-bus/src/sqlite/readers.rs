@@ -1,6 +1,6 @@
 //! A few connections for reading, on the runtime's blocking threads.
 
-use super::{connect::connect, failure::Failure};
+use super::{connect::connect, failure::Failure, standing::Standing};
 use crate::{Result, refusal};
 use rusqlite::Connection;
 use std::{
@@ -15,14 +15,15 @@ const CONNECTIONS: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: Arc<Path>,
+    standing: Standing,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: Arc<Path>) -> Arc<Self> {
+    pub(super) fn new(path: Arc<Path>, standing: Standing) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        Arc::new(Self { path, permits, idle: Mutex::default() })
+        Arc::new(Self { path, standing, permits, idle: Mutex::default() })
     }
 
     /// Runs `query` in a transaction, so that all that it sees is of one moment. Dropping the
@@ -42,6 +43,7 @@ impl Readers {
     }
 
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.standing.check()?;
         let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,

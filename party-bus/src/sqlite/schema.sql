@@ -1,9 +1,12 @@
--- Schema 1. Integers name rows inside; `uid` is the 16 bytes of an id that the outside knows.
+-- Schema 2. Integers name rows inside; `uid` is the 16 bytes of an id that the outside knows.
 -- Times are microseconds since 1970; texts named below as JSON are what party-core writes.
 -- Blobs named below as lists are numbers of 7 bits a byte, the low ones first, as `code.rs` has them.
 --
--- What many sessions write at once has row ids of its own: it goes to the end of its tree, whose pages
--- stay full. What is only found by name has no row ids, so that the name is written once.
+-- A commit writes whole pages to the log, so what counts is on how many pages its rows lie. All that is
+-- new goes to the end of one table, `piece`, whatever its session, and pages there stay full. Where it
+-- stands in its session and in threads is said by lists, whose open ends lie beside each other, in the
+-- rows of the sessions and threads; of each 32 the list is closed and put away, as a part. So a group of
+-- batches of many sessions changes hardly more pages than one of a single session.
 
 CREATE TABLE store (
     id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -22,6 +25,8 @@ CREATE TABLE session (
     id INTEGER PRIMARY KEY,
     uid BLOB NOT NULL UNIQUE,
     head INTEGER NOT NULL DEFAULT 0,
+    -- The rows of its records behind those of its parts: numbers with commas in between.
+    tail TEXT NOT NULL DEFAULT '',
     -- NULL while the session is leased and has no records.
     opened_at INTEGER,
     -- Its label; NULL where its first batch brought none.
@@ -52,14 +57,22 @@ CREATE TABLE snapshot (
     state BLOB NOT NULL
 ) STRICT;
 
--- By uid first: ids that are made one after the other lie beside each other, whatever their session.
-CREATE TABLE batch (
+-- Where what is known by an id is: an item (its scope is 0), or the first record of a batch (its scope is
+-- its session). The key is made of both so that ids of version 7 keep their order, and go to the end.
+CREATE TABLE name (
+    "key" INTEGER PRIMARY KEY,
     uid BLOB NOT NULL,
-    session INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    first INTEGER NOT NULL,
-    count INTEGER NOT NULL,
-    PRIMARY KEY (uid, session)
+    scope INTEGER NOT NULL,
+    piece INTEGER NOT NULL
+) STRICT;
+
+-- The same of those whose key another one has in `name`.
+CREATE TABLE name_twin (
+    "key" INTEGER NOT NULL,
+    uid BLOB NOT NULL,
+    scope INTEGER NOT NULL,
+    piece INTEGER NOT NULL,
+    PRIMARY KEY ("key", uid, scope)
 ) STRICT, WITHOUT ROWID;
 
 -- The tags of records.
@@ -68,32 +81,24 @@ CREATE TABLE kind (
     name TEXT NOT NULL UNIQUE
 ) STRICT;
 
-CREATE TABLE record (
+-- Records, and items, which have a body only. Items are written once, never updated but by an erasure.
+CREATE TABLE piece (
     id INTEGER PRIMARY KEY,
-    session INTEGER NOT NULL,
-    "offset" INTEGER NOT NULL,
-    v INTEGER NOT NULL,
-    class INTEGER NOT NULL, -- 0 input, 1 report, 2 decision, 3 trace
-    kind INTEGER NOT NULL,
-    at INTEGER NOT NULL,
+    body TEXT, -- JSON; NULL for an item in `item_large`
+    session INTEGER, -- NULL for an item
+    "offset" INTEGER,
+    v INTEGER,
+    class INTEGER, -- 0 input, 1 report, 2 decision, 3 trace
+    kind INTEGER,
+    at INTEGER,
     turn INTEGER,
     author TEXT, -- JSON
     items BLOB, -- a list of the rows of its items
     ops BLOB, -- a list; it names threads by row, items by their place among those of the record
-    body TEXT NOT NULL, -- JSON
-    UNIQUE (session, "offset")
+    -- Of the first record of a batch: the batch's hash, and how many records it has.
+    hash BLOB,
+    count INTEGER
 ) STRICT;
-
--- Written once, never updated but by an erasure.
-CREATE TABLE item (
-    id INTEGER PRIMARY KEY,
-    body TEXT -- JSON; NULL where it is in `item_large`
-) STRICT;
-
-CREATE TABLE item_name (
-    uid BLOB PRIMARY KEY,
-    item INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
 
 -- The bodies of more than 16 KiB, out of the way of the others.
 CREATE TABLE item_large (
@@ -117,22 +122,22 @@ CREATE TABLE thread (
     head INTEGER NOT NULL DEFAULT 0,
     -- How many compactions are its own.
     compactions INTEGER NOT NULL DEFAULT 0,
+    -- What it holds itself, behind what it shares and behind its parts: JSON lists with commas in between,
+    -- each of the item's row, the offset, and where it is not 0 or something follows the index; then the
+    -- way, a list in hexadecimal digits, where it was not said here.
+    tail TEXT NOT NULL DEFAULT '',
     UNIQUE (session, uid)
 ) STRICT;
 
 CREATE INDEX thread_by_session ON thread (session);
 CREATE INDEX thread_by_parent ON thread (parent) WHERE parent IS NOT NULL;
 
--- What a thread holds itself, behind what it shares.
-CREATE TABLE entry (
-    thread INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    item INTEGER NOT NULL,
-    "offset" INTEGER NOT NULL,
-    idx INTEGER NOT NULL,
-    how BLOB, -- a list; NULL for what was said here
-    PRIMARY KEY (thread, position)
-) STRICT, WITHOUT ROWID;
+-- What the rows of sessions and threads do not list any more, 32 rows in each part. The id is the number of
+-- the part in its higher half, then the row of the session or thread, and last whether it is a thread.
+CREATE TABLE part (
+    id INTEGER PRIMARY KEY,
+    list TEXT NOT NULL -- as `tail`
+) STRICT;
 
 CREATE TABLE compaction (
     thread INTEGER NOT NULL,
@@ -145,3 +150,31 @@ CREATE TABLE compaction (
     covered_made INTEGER,
     PRIMARY KEY (thread, first, made)
 ) STRICT, WITHOUT ROWID;
+
+-- The same as rows, for care and for people.
+
+CREATE VIEW record AS
+SELECT id, session, "offset", v, class, kind, at, turn, author, items, ops, body
+FROM piece WHERE session IS NOT NULL;
+
+CREATE VIEW item AS SELECT id, body FROM piece WHERE session IS NULL;
+
+CREATE VIEW item_name AS
+SELECT uid, piece AS item FROM name WHERE scope = 0
+UNION ALL
+SELECT uid, piece FROM name_twin WHERE scope = 0;
+
+CREATE VIEW entry AS
+WITH list (thread, first, entries) AS (
+    SELECT thread.id, thread.after + 1 + 32 * (part.id >> 32), part.list
+    FROM part JOIN thread ON thread.id = (part.id & 0xffffffff) >> 1 WHERE part.id & 1
+    UNION ALL
+    SELECT id, after + 1 + (head - after) / 32 * 32, tail FROM thread)
+SELECT
+    list.thread AS thread,
+    list.first + one."key" AS position,
+    json_extract(one.value, '$[0]') AS item,
+    json_extract(one.value, '$[1]') AS "offset",
+    coalesce(json_extract(one.value, '$[2]'), 0) AS idx,
+    json_extract(one.value, '$[3]') AS how
+FROM list JOIN json_each('[' || list.entries || ']') AS one;

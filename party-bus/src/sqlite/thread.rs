@@ -26,6 +26,8 @@ pub(super) struct Stored {
     /// How many compactions are its own, or were its parent's when it was made: without any, neither it
     /// nor those that it descends from show one here.
     pub(super) compactions: i64,
+    /// The open end of the list of its own entries.
+    pub(super) tail: String,
 }
 
 /// Selects what [`Stored::read`] reads.
@@ -33,7 +35,7 @@ macro_rules! select_threads {
     ($where:literal) => {
         concat!(
             "SELECT thread.id, thread.uid, thread.kind, thread.state, thread.head, thread.parent, parent.uid,
-                    thread.after, thread.made, thread.depth, thread.compactions
+                    thread.after, thread.made, thread.depth, thread.compactions, thread.tail
              FROM thread LEFT JOIN thread AS parent ON parent.id = thread.parent ",
             $where
         )
@@ -80,6 +82,7 @@ impl Stored {
             made: Place::unpacked(uint("made", row.get(8)?)?),
             depth: row.get(9)?,
             compactions: row.get(10)?,
+            tail: row.get(11)?,
         })
     }
 
@@ -92,8 +95,14 @@ impl Stored {
         outlined
     }
 
-    fn first(&self) -> u64 {
+    /// The first position that it holds itself.
+    pub(super) fn first(&self) -> u64 {
         self.origin.map_or(0, |(_, origin)| origin.after) + 1
+    }
+
+    /// How many entries it holds itself.
+    pub(super) fn count(&self) -> u64 {
+        (self.head + 1).saturating_sub(self.first())
     }
 }
 

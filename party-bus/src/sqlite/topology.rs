@@ -1,10 +1,11 @@
-//! The threads that a batch changes: read from their rows as far as the rules need them, changed by the
+//! The threads that batches change: read from their rows as far as the rules need them, changed by the
 //! rules, written back.
 
 use super::{
     code::Coder,
     failure::Failure,
     item,
+    parts::{Listed, ListedEntry},
     row::{int, thread_state_number},
     thread::{Lineage, Stored, shown, within},
 };
@@ -16,30 +17,87 @@ use party_core::{
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
-pub(super) struct Threads<'a> {
-    conn: &'a Connection,
-    session: i64,
+/// What is known of the threads of a session; the writer keeps it from batch to batch.
+#[derive(Debug, Default)]
+pub(super) struct Threads {
     outline: Outline,
     held: BTreeMap<ThreadId, Held>,
+    /// Those whose rows lag behind.
+    changed: Vec<ThreadId>,
+    /// Whether compactions were read, some of those that there are.
+    has_compactions: bool,
+}
+
+/// What is known of a thread of the outline beside what the rules need.
+#[derive(Debug)]
+struct Held {
+    row: i64,
+    /// The first position that it holds itself.
+    first: u64,
+    /// As [`Stored::compactions`].
+    compactions: i64,
+    tail: String,
+    is_changed: bool,
+}
+
+impl Threads {
+    /// Whether it has become more than is worth keeping.
+    pub(super) fn is_much(&self) -> bool {
+        const MOST: usize = 1_024;
+        self.has_compactions || self.held.len() > MOST
+    }
+
+    /// Writes what changed to the rows of the threads themselves.
+    pub(super) fn write_back(&mut self, conn: &Connection) -> Result<(), Failure> {
+        for thread in self.changed.drain(..) {
+            let (Some(held), Some(outlined)) = (self.held.get_mut(&thread), self.outline.thread(thread))
+            else {
+                continue;
+            };
+            held.is_changed = false;
+            let sql = "UPDATE thread SET head = ?2, state = ?3, compactions = ?4, tail = ?5 WHERE id = ?1";
+            conn.prepare_cached(sql)?.execute(params![
+                held.row,
+                int(outlined.head),
+                thread_state_number(outlined.state),
+                held.compactions,
+                held.tail
+            ])?;
+        }
+        Ok(())
+    }
+
+    fn row(&self, thread: ThreadId) -> Option<i64> {
+        self.held.get(&thread).map(|held| held.row)
+    }
+
+    /// A thread that the rules found, which is to be written back.
+    fn touch(&mut self, thread: ThreadId) -> Result<&mut Held, Failure> {
+        let held = self.held.get_mut(&thread);
+        let held = held.ok_or_else(|| Failure::corrupt(format!("thread {thread} has no row")))?;
+        if !held.is_changed {
+            held.is_changed = true;
+            self.changed.push(thread);
+        }
+        Ok(held)
+    }
+}
+
+/// A batch that changes threads.
+pub(super) struct Placing<'a> {
+    conn: &'a Connection,
+    session: i64,
+    threads: &'a mut Threads,
     /// The rows of items that the batch brings or names.
     items: BTreeMap<ItemId, i64>,
     /// Whether it brings an item that was there, and may have been erased.
     pub(super) knows_items: bool,
 }
 
-/// What is known of a thread of the outline beside what the rules need.
-struct Held {
-    row: i64,
-    /// As [`Stored::compactions`].
-    compactions: i64,
-    is_changed: bool,
-}
-
-impl<'a> Threads<'a> {
-    /// Those of the session of that row.
-    pub(super) fn new(conn: &'a Connection, session: i64) -> Self {
-        let outline = Outline::default();
-        Self { conn, session, outline, held: BTreeMap::new(), items: BTreeMap::new(), knows_items: false }
+impl<'a> Placing<'a> {
+    /// One of the session of that row, whose threads are known so far.
+    pub(super) const fn new(conn: &'a Connection, session: i64, threads: &'a mut Threads) -> Self {
+        Self { conn, session, threads, items: BTreeMap::new(), knows_items: false }
     }
 
     /// Puts the items of a record in, and finds those that its ops name; the rows of its own.
@@ -73,29 +131,13 @@ impl<'a> Threads<'a> {
         let mut place = Place { offset, index: 0 };
         for op in &record.ops {
             self.load_for(op)?;
-            let changes = self.outline.apply_op(op, &mut place);
+            let changes = self.threads.outline.apply_op(op, &mut place);
             for change in changes.map_err(|error| refusal::topology(session, error))? {
                 self.write(change)?;
             }
         }
         let items: Vec<ItemId> = record.items.iter().map(|item| item.id).collect();
-        Ok(Some(Coder::new(|thread| self.row(thread)).ops(&record.ops, &items)))
-    }
-
-    /// Writes what all of it came to in the rows of the threads themselves.
-    pub(super) fn finish(&self) -> Result<(), Failure> {
-        for (thread, held) in self.held.iter().filter(|(_, held)| held.is_changed) {
-            let Some(outlined) = self.outline.thread(*thread) else { continue };
-            self.conn
-                .prepare_cached("UPDATE thread SET head = ?2, state = ?3, compactions = ?4 WHERE id = ?1")?
-                .execute(params![
-                    held.row,
-                    int(outlined.head),
-                    thread_state_number(outlined.state),
-                    held.compactions
-                ])?;
-        }
-        Ok(())
+        Ok(Some(Coder::new(|thread| self.threads.row(thread)).ops(&record.ops, &items)))
     }
 
     /// Reads what the rules look at to judge an op.
@@ -113,7 +155,7 @@ impl<'a> Threads<'a> {
             }
             Op::Resolve { thread, .. } => {
                 self.load(*thread)?;
-                let origin = self.outline.thread(*thread).and_then(|outlined| outlined.origin);
+                let origin = self.threads.outline.thread(*thread).and_then(|outlined| outlined.origin);
                 origin.map_or(Ok(()), |origin| self.load(origin.parent))
             }
             Op::Compact { thread, first, last, .. } => {
@@ -125,13 +167,14 @@ impl<'a> Threads<'a> {
     }
 
     fn load(&mut self, thread: ThreadId) -> Result<(), Failure> {
-        if self.held.contains_key(&thread) {
+        if self.threads.held.contains_key(&thread) {
             return Ok(());
         }
         if let Some(stored) = Stored::find(self.conn, self.session, thread)? {
-            self.outline.load(thread, stored.outlined());
-            let held = Held { row: stored.row, compactions: stored.compactions, is_changed: false };
-            self.held.insert(thread, held);
+            self.threads.outline.load(thread, stored.outlined());
+            let (row, first, compactions) = (stored.row, stored.first(), stored.compactions);
+            let held = Held { row, first, compactions, tail: stored.tail, is_changed: false };
+            self.threads.held.insert(thread, held);
         }
         Ok(())
     }
@@ -139,12 +182,11 @@ impl<'a> Threads<'a> {
     /// Reads a thread with those that it descends from, and of their compactions, as far as it shows any,
     /// those that `span` may cut or cover: the next one that begins before it, and all that begin in it.
     fn load_compacted(&mut self, thread: ThreadId, span: Span) -> Result<(), Failure> {
+        self.threads.has_compactions = true;
+        // What follows reads rows.
+        self.threads.write_back(self.conn)?;
         self.load(thread)?;
-        let Some(mut stored) = Stored::find(self.conn, self.session, thread)? else { return Ok(()) };
-        if let (Some(held), Some(outlined)) = (self.held.get(&thread), self.outline.thread(thread)) {
-            // Its row lags behind until the batch is finished.
-            (stored.head, stored.compactions) = (outlined.head, held.compactions);
-        }
+        let Some(stored) = Stored::find(self.conn, self.session, thread)? else { return Ok(()) };
         let (mut lineage, mut above) = (Lineage::new(self.conn, stored), 0);
         while let Some((level, stored)) = lineage.level(above)?
             && stored.compactions > 0
@@ -162,9 +204,9 @@ impl<'a> Threads<'a> {
 
     /// The rows of compactions never lag behind, so what was read before is read over.
     fn load_compactions(&mut self, thread: ThreadId, found: Vec<Compaction>) {
-        let Some(mut outlined) = self.outline.thread(thread).cloned() else { return };
+        let Some(mut outlined) = self.threads.outline.thread(thread).cloned() else { return };
         found.into_iter().for_each(|compaction| outlined.load(compaction));
-        self.outline.load(thread, outlined);
+        self.threads.outline.load(thread, outlined);
     }
 
     fn write(&mut self, change: Change) -> Result<(), Failure> {
@@ -173,20 +215,28 @@ impl<'a> Threads<'a> {
                 self.open(thread, &kind, origin, made, depth)
             }
             Change::Added { thread, position, item, how, place } => {
-                let row = self.touch(thread)?.row;
-                let item = self.items.get(&item).copied();
-                let how = Coder::new(|thread| self.row(thread)).way(&how);
-                self.conn
-                    .prepare_cached(
-                        "INSERT INTO entry (thread, position, item, \"offset\", idx, how)
-                         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                    )?
-                    .execute(params![row, int(position), item, int(place.offset.0), place.index, how])?;
-                Ok(())
+                self.add(thread, position, item, &how, place)
             }
             Change::Compacted { thread, span, item, made } => self.compact(thread, span, item, made),
-            Change::Ended { thread, .. } => self.touch(thread).map(drop),
+            Change::Ended { thread, .. } => self.threads.touch(thread).map(drop),
         }
+    }
+
+    fn add(
+        &mut self,
+        thread: ThreadId,
+        position: u64,
+        item: ItemId,
+        how: &How,
+        place: Place,
+    ) -> Result<(), Failure> {
+        let row = self.items.get(&item).copied();
+        let row = row.ok_or_else(|| Failure::corrupt(format!("item {item} has no row")))?;
+        let way = Coder::new(|thread| self.threads.row(thread)).way(how);
+        let entry = ListedEntry::new(row, place.offset, place.index, way.as_deref());
+        let held = self.threads.touch(thread)?;
+        let count = position.saturating_sub(held.first);
+        Listed::Entries.push(self.conn, held.row, count, &mut held.tail, &entry)
     }
 
     fn open(
@@ -197,8 +247,8 @@ impl<'a> Threads<'a> {
         made: Place,
         depth: u16,
     ) -> Result<(), Failure> {
-        let parent = origin.and_then(|origin| self.held.get(&origin.parent));
-        let after = origin.map_or(0, |origin| int(origin.after));
+        let parent = origin.and_then(|origin| self.threads.held.get(&origin.parent));
+        let after = origin.map_or(0, |origin| origin.after);
         let compactions = parent.map_or(0, |parent| parent.compactions);
         self.conn
             .prepare_cached(
@@ -210,18 +260,19 @@ impl<'a> Threads<'a> {
                 thread.as_bytes(),
                 kind.to_string(),
                 parent.map(|parent| parent.row),
-                after,
+                int(after),
                 int(made.packed()),
                 depth,
                 compactions
             ])?;
-        let row = self.conn.last_insert_rowid();
-        self.held.insert(thread, Held { row, compactions, is_changed: false });
+        let (row, tail) = (self.conn.last_insert_rowid(), String::new());
+        let held = Held { row, first: after + 1, compactions, tail, is_changed: false };
+        self.threads.held.insert(thread, held);
         Ok(())
     }
 
     fn compact(&mut self, thread: ThreadId, span: Span, item: ItemId, made: Place) -> Result<(), Failure> {
-        let held = self.touch(thread)?;
+        let held = self.threads.touch(thread)?;
         held.compactions += 1;
         let row = held.row;
         let (first, last, made) = (int(span.first), int(span.last), int(made.packed()));
@@ -237,17 +288,5 @@ impl<'a> Threads<'a> {
             )?
             .execute(params![row, first, made, last, item.as_bytes()])?;
         Ok(())
-    }
-
-    /// A thread that the rules found, which is to be written back.
-    fn touch(&mut self, thread: ThreadId) -> Result<&mut Held, Failure> {
-        let held = self.held.get_mut(&thread);
-        let held = held.ok_or_else(|| Failure::corrupt(format!("thread {thread} has no row")))?;
-        held.is_changed = true;
-        Ok(held)
-    }
-
-    fn row(&self, thread: ThreadId) -> Option<i64> {
-        self.held.get(&thread).map(|held| held.row)
     }
 }

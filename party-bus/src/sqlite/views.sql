@@ -14,9 +14,7 @@ SELECT
      SELECT count(*) FROM above) AS depth,
     session.kind,
     session."key",
-    (SELECT json_extract(body, '$.formatName') FROM record
-     WHERE session = session.id AND kind = (SELECT id FROM kind WHERE name = 'sessionOpened')
-     ORDER BY "offset" LIMIT 1) AS format,
+    opened.format,
     CASE
         WHEN session.partial THEN 'partial'
         WHEN closed.body IS NOT NULL THEN 'closed'
@@ -30,10 +28,15 @@ SELECT
     cost.unknown AS unknown_costs,
     session.head AS records
 FROM session
-LEFT JOIN record AS closed ON closed.id = (
-    SELECT id FROM record
-    WHERE session = session.id AND kind = (SELECT id FROM kind WHERE name = 'sessionClosed')
-    ORDER BY "offset" DESC LIMIT 1)
+LEFT JOIN (
+    -- With one min() or max(), SQLite takes the other columns from the row that has it.
+    SELECT session, min("offset"), json_extract(body, '$.formatName') AS format
+    FROM record WHERE kind = (SELECT id FROM kind WHERE name = 'sessionOpened')
+    GROUP BY session) AS opened ON opened.session = session.id
+LEFT JOIN (
+    SELECT session, max("offset"), body, at
+    FROM record WHERE kind = (SELECT id FROM kind WHERE name = 'sessionClosed')
+    GROUP BY session) AS closed ON closed.session = session.id
 LEFT JOIN (
     SELECT session,
            sum(json_extract(body, '$.cost.usd')) / 1e6 AS usd,
@@ -62,7 +65,6 @@ SELECT
     json_extract(record.body, '$.cost.usd') / 1e6 AS cost,
     json_extract(content.body, '$.confidence') AS confidence
 FROM (
-    -- With one min(), SQLite takes the other columns from the row that has it.
     SELECT thread.session, item, thread, position, min("offset" * 1048576 + idx) AS place
     FROM entry JOIN thread ON thread.id = entry.thread
     GROUP BY thread.session, item) AS placed

@@ -4,12 +4,13 @@ use super::{
     code::Decoder,
     failure::Failure,
     item,
-    row::{self, blob, int, parse, uint},
+    parts::{self, Listed, ListedEntry},
+    row::{self, int, parse, uint},
     thread::{Lineage, Names, Stored},
 };
 use crate::{Page, Window, refusal};
-use party_core::{Compaction, Entry, How, Item, Layer, Offset, Piece, Span, Walk};
-use rusqlite::{Connection, Row, params};
+use party_core::{Compaction, Entry, How, Item, Layer, Piece, Span, Walk};
+use rusqlite::{Connection, params};
 use std::sync::Arc;
 
 pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, Failure> {
@@ -37,21 +38,15 @@ pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, 
     Ok(Page { entries: view.entries, scanned_to: walked.scanned_to, more: walked.more })
 }
 
-/// Entries that a thread holds itself.
-const OWN: &str = "SELECT position, entry.\"offset\", idx, how, item.body, item.id
-     FROM entry JOIN item ON item.id = entry.item
-     WHERE thread = ?1 AND position BETWEEN ?2 AND ?3 ORDER BY position";
-
-/// Entries that are held by a thread and by those that it descends from: one statement for all of them,
-/// because a statement for each level costs several times what the level does.
-const INHERITED: &str = "WITH RECURSIVE level (thread, parent, first, last) AS (
-         SELECT id, parent, after + 1, ?3 FROM thread WHERE id = ?1
+/// A thread and those that it descends from, as far as they hold entries up to ?3 from ?2: one statement for
+/// all of them, because a statement for each level costs several times what the level does.
+const LEVELS: &str = "WITH RECURSIVE level (thread, parent, after, last) AS (
+         SELECT id, parent, after, ?3 FROM thread WHERE id = ?1
          UNION ALL
-         SELECT thread.id, thread.parent, thread.after + 1, min(level.last, level.first - 1)
-         FROM level JOIN thread ON thread.id = level.parent WHERE level.first > ?2)
-     SELECT position, entry.\"offset\", idx, how, item.body, item.id
-     FROM level CROSS JOIN entry ON entry.thread = level.thread AND position BETWEEN ?2 AND level.last
-     JOIN item ON item.id = entry.item";
+         SELECT thread.id, thread.parent, thread.after, min(level.last, level.after)
+         FROM level JOIN thread ON thread.id = level.parent WHERE level.after >= ?2)
+     SELECT level.thread, level.after, level.last, thread.head, thread.tail
+     FROM level JOIN thread ON thread.id = level.thread";
 
 struct View<'a> {
     conn: &'a Connection,
@@ -73,13 +68,20 @@ impl View<'_> {
     /// Entries of the thread and of those that it descends from, as far up as the span reaches.
     fn push_entries(&mut self, span: Span, lineage: &mut Lineage<'_>) -> Result<(), Failure> {
         let Some((level, thread)) = lineage.level(0)? else { return Ok(()) };
-        let sql = if level.first <= span.first { OWN } else { INHERITED };
         let begin = self.entries.len();
-        let mut select = self.conn.prepare_cached(sql)?;
-        let mut rows = select.query(params![thread.row, int(span.first), int(span.last)])?;
-        while let Some(row) = rows.next()? {
-            let entry = self.entry(row)?;
-            self.entries.push(entry);
+        if level.first <= span.first {
+            let own = Own { row: thread.row, first: level.first, head: thread.head, tail: &thread.tail };
+            self.push_own(&own, span)?;
+        } else {
+            let mut select = self.conn.prepare_cached(LEVELS)?;
+            let mut rows = select.query(params![thread.row, int(span.first), int(span.last)])?;
+            while let Some(row) = rows.next()? {
+                let tail = row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?;
+                let first = uint("after", row.get(1)?)? + 1;
+                let own = Own { row: row.get(0)?, first, head: uint("head", row.get(3)?)?, tail };
+                let (first, last) = (span.first.max(first), uint("last", row.get(2)?)?);
+                self.push_own(&own, Span { first, last })?;
+            }
         }
         let found = &mut self.entries[begin..];
         // The thread's own come first, then its parent's, and so on.
@@ -93,18 +95,48 @@ impl View<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, row: &Row<'_>) -> Result<Entry, Failure> {
-        let position = uint("position", row.get(0)?)?;
+    /// Entries that a thread holds itself.
+    fn push_own(&mut self, own: &Own<'_>, span: Span) -> Result<(), Failure> {
+        let count = (own.head + 1).saturating_sub(own.first);
+        let mut position = span.first;
+        while position <= span.last {
+            let place = position - own.first;
+            let list = Listed::Entries.from(self.conn, own.row, (count, own.tail), place)?;
+            let entries = parts::entries(&list)?;
+            let behind = entries.get(parts::within(place)..).unwrap_or_default();
+            if behind.is_empty() {
+                break;
+            }
+            for entry in behind.iter().take((span.last - position + 1) as usize) {
+                let entry = self.entry(position, entry)?;
+                self.entries.push(entry);
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, position: u64, listed: &ListedEntry) -> Result<Entry, Failure> {
         let what = || format!("entry {position} of thread {}", self.window.thread);
-        let item: Item = match row.get_ref(4)?.as_str_or_null().map_err(rusqlite::Error::from)? {
+        let mut find = self.conn.prepare_cached(item::BODY)?;
+        let mut rows = find.query([listed.item])?;
+        let row = rows.next()?.ok_or_else(|| Failure::corrupt(format!("the item of {} is gone", what())))?;
+        let item: Item = match row.get_ref(0)?.as_str_or_null().map_err(rusqlite::Error::from)? {
             Some(body) => parse(body, what)?,
-            None => parse(&item::large(self.conn, row.get(5)?)?, what)?,
+            None => parse(&item::large(self.conn, listed.item)?, what)?,
         };
-        let how = match blob(row, 3)? {
+        let how = match listed.way()?.as_slice() {
             [] => How::Said,
             how => Decoder::new(how, |row| self.names.get(row)).how()?,
         };
-        let offset = Offset(uint("offset", row.get(1)?)?);
-        Ok(Entry::new(position, offset, row.get(2)?, how, Arc::new(item)))
+        Ok(Entry::new(position, listed.offset, listed.index, how, Arc::new(item)))
     }
+}
+
+/// A thread, as far as its own entries are found by it.
+struct Own<'a> {
+    row: i64,
+    first: u64,
+    head: u64,
+    tail: &'a str,
 }

@@ -94,6 +94,7 @@ async fn a_file_that_is_damaged_anywhere_gives_typed_errors_and_no_panic() {
                 ErrorKind::Corrupt
                     | ErrorKind::NotAStore
                     | ErrorKind::NewerVersion
+                    | ErrorKind::OlderVersion
                     // A damaged number or name is another number or name.
                     | ErrorKind::NotFound
                     | ErrorKind::Invalid

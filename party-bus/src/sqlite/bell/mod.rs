@@ -9,7 +9,7 @@ mod ear;
 mod tests;
 mod watcher;
 
-use super::open::beside;
+use super::{open::beside, standing::Standing};
 use crate::{Error, ErrorKind, Result, tail::Tail};
 use door::{Door, Mark};
 use std::{
@@ -112,8 +112,8 @@ impl Bell {
     }
 
     /// Starts the thread that rings when another process has, until the bell is closed.
-    pub(super) fn watch(self: &Arc<Self>, store: Arc<Path>) -> Result<JoinHandle<()>> {
-        Watcher::start(Arc::clone(self), store, SWEEP)
+    pub(super) fn watch(self: &Arc<Self>, store: Arc<Path>, standing: Standing) -> Result<JoinHandle<()>> {
+        Watcher::start(Arc::clone(self), store, standing, SWEEP)
             .map_err(|error| Error::new(ErrorKind::Io, "cannot start a thread").with_source(error))
     }
 

@@ -5,7 +5,7 @@ use super::{
     door::Door,
     ear::{Ear, Heard},
 };
-use crate::sqlite::connect::connect;
+use crate::sqlite::{connect::connect, standing::Standing};
 use rusqlite::Connection;
 use std::{
     fs,
@@ -47,7 +47,8 @@ impl House {
 
     fn watch(&mut self) {
         let store: Arc<Path> = self.folder.path().join("store.db").into();
-        self.watcher = Some(Watcher::start(Arc::clone(&self.bell), store, HOUR).unwrap());
+        let standing = Standing::of(&store).unwrap();
+        self.watcher = Some(Watcher::start(Arc::clone(&self.bell), store, standing, HOUR).unwrap());
     }
 
     /// The other process writes, and rings.

@@ -4,7 +4,7 @@ use super::{
     Bell, Duty,
     ear::{Ear, Heard},
 };
-use crate::sqlite::{connect::connect, read};
+use crate::sqlite::{connect::connect, read, standing::Standing};
 use rusqlite::Connection;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
@@ -22,6 +22,7 @@ const POLL: Duration = Duration::from_millis(25);
 pub(super) struct Watcher {
     bell: Arc<Bell>,
     store: Arc<Path>,
+    standing: Standing,
     /// How often the store is asked where rings are heard.
     sweep: Duration,
     ear: Option<Ear>,
@@ -40,8 +41,13 @@ enum Woken {
 }
 
 impl Watcher {
-    pub(super) fn start(bell: Arc<Bell>, store: Arc<Path>, sweep: Duration) -> io::Result<JoinHandle<()>> {
-        let watcher = Self { bell, store, sweep, ear: None, conn: None, seen: None, cared: None };
+    pub(super) fn start(
+        bell: Arc<Bell>,
+        store: Arc<Path>,
+        standing: Standing,
+        sweep: Duration,
+    ) -> io::Result<JoinHandle<()>> {
+        let watcher = Self { bell, store, standing, sweep, ear: None, conn: None, seen: None, cared: None };
         thread::Builder::new().name("party-bus-bell".into()).spawn(move || watcher.run())
     }
 
@@ -74,7 +80,7 @@ impl Watcher {
     fn sweep(&mut self) {
         self.bell.sweeps.fetch_add(1, Ordering::Relaxed);
         // Those who wait meet the trouble themselves, with a call to report it from.
-        let version = self.data_version().ok();
+        let version = self.standing.check().ok().and_then(|()| self.data_version().ok());
         if version.is_none() || version != self.seen {
             self.seen = version;
             self.note_care();
