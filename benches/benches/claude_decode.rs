@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     if !is_bench_run() {
         return ExitCode::SUCCESS;
     }
-    let bytes = recordings();
+    let bytes = recordings("claude");
     let mut rows = vec![beside_raw_value(&bytes), peak()];
     match PythonSdk::install() {
         Ok(sdk) => rows.push(beside_sdk(&sdk, &bytes)),

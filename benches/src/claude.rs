@@ -7,18 +7,19 @@ use std::{
     process::Command,
 };
 
-/// All recordings of the real binary, one after the other.
+/// All recordings of a runtime, by the name of their folder, one after the other.
 ///
 /// # Panics
 /// Where they are not there.
-pub fn recordings() -> Vec<u8> {
-    let bytes: Vec<u8> = files().iter().flat_map(|file| fs::read(file).expect("a recording")).collect();
+pub fn recordings(runtime: &str) -> Vec<u8> {
+    let bytes: Vec<u8> =
+        files(runtime).iter().flat_map(|file| fs::read(file).expect("a recording")).collect();
     assert!(!bytes.is_empty(), "there are no recordings");
     bytes
 }
 
-fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../party-harness/tests/fixtures/claude");
+fn files(runtime: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../party-harness/tests/fixtures").join(runtime);
     let versions = fs::read_dir(folder).expect("there are recordings").flatten();
     let versions = versions.map(|version| version.path()).filter(|path| path.is_dir());
     let files = versions.flat_map(|version| fs::read_dir(version).expect("a folder").flatten());
@@ -107,7 +108,7 @@ impl PythonSdk {
     /// What it said instead.
     pub fn seconds_per_round(&self, rounds: usize) -> Result<f64, String> {
         let mut command = Command::new(&self.python);
-        let said = run(command.arg(&self.program).arg(rounds.to_string()).args(files()))?;
+        let said = run(command.arg(&self.program).arg(rounds.to_string()).args(files("claude")))?;
         said.trim().parse().map_err(|_| format!("it said `{said}`"))
     }
 }

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 mod bounds;
-mod corpus;
 mod cuts;
 mod protocol;
 mod recordings;
