@@ -55,11 +55,10 @@ mod talk;
 mod wire;
 
 pub use retry::Retry;
-pub use secrecy::SecretString;
 
 use crate::{
-    Capabilities, CostSource, Harness, HarnessInfo, Pricing, Probe, Result, RuntimeSession, RuntimeSpec,
-    ToolDoor, ToolForce, ToolPort, prices::Prices,
+    Capabilities, CostSource, Environment, Harness, HarnessInfo, Pricing, Probe, Result, RuntimeSession,
+    RuntimeSpec, ToolDoor, ToolForce, ToolPort, prices::Prices,
 };
 use async_trait::async_trait;
 use endpoint::Key;
@@ -92,6 +91,7 @@ struct Setup {
 #[derive(Debug)]
 pub struct ModelApi {
     info: HarnessInfo,
+    env: Environment,
     setup: Setup,
     /// Made when it is first needed, and shared by all sessions.
     http: Mutex<Option<Http>>,
@@ -154,7 +154,8 @@ impl ModelApi {
             temperature: None,
         };
         let info = HarnessInfo::new(name, capabilities);
-        Self { info, setup, http: Mutex::default(), open: Mutex::default() }.priced()
+        let env = Environment::default();
+        Self { info, env, setup, http: Mutex::default(), open: Mutex::default() }.priced()
     }
 
     /// Another address for the same API, such as a gateway's. What the API adds to it stands behind it.
@@ -175,8 +176,8 @@ impl ModelApi {
 
     /// The key itself.
     #[must_use]
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.setup.key = Key::Given(key.into());
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.setup.key = Key::Given(key.into().into());
         self
     }
 
@@ -184,6 +185,13 @@ impl ModelApi {
     #[must_use]
     pub fn key_from(mut self, variable: impl Into<String>) -> Self {
         self.setup.key = Key::Variable(variable.into());
+        self
+    }
+
+    /// Where a probe looks for the key, before this process's own environment; sessions bring their own.
+    #[must_use]
+    pub fn env(mut self, env: impl Into<Environment>) -> Self {
+        self.env = env.into();
         self
     }
 
@@ -282,10 +290,10 @@ impl Harness for ModelApi {
         &self.info
     }
 
-    /// Asks for the list of models, with the key where this process has it.
+    /// Asks for the list of models, with the key.
     async fn probe(&self) -> Result<Probe> {
         let http = self.http()?;
-        http.probe(self.setup.key.header(self.setup.wire, &crate::Environment::default())?).await?;
+        http.probe(self.setup.key.header(self.setup.wire, &self.env)?).await?;
         Ok(Probe::new(format!("{} at {}", self.setup.wire.name(), http.host())))
     }
 
