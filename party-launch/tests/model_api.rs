@@ -174,3 +174,36 @@ async fn a024_a026_a027_an_intent_says_when_its_turn_is_done() {
         assert_eq!(ends, [failure], "{intent}");
     }
 }
+
+#[tokio::test]
+async fn the_log_is_a_seat_s_memory_after_a_restart_too() {
+    let (bus, fake) = (bus(), fake(["One.", "Two.", "Three."].map(ModelTurn::text)).await);
+    let known = || prices(&["house-model"]);
+    let party = mary(&bus, &fake, known()).start("First?").await.unwrap();
+    party.at_rest().await.unwrap();
+    party.post("Second?").await.unwrap();
+    party.at_rest().await.unwrap();
+    let session = party.session();
+    party.shutdown().await.unwrap();
+    let harness = ModelApi::openai_compatible(format!("{}/v1", fake.base_url())).prices(known());
+    let party = builder(&bus).harness_as("local", harness).resume(session).await.unwrap();
+    party.post("Third?").await.unwrap();
+    party.at_rest().await.unwrap();
+    let last = fake.model_requests().pop().unwrap();
+    let heard = last["body"]["messages"].as_array().unwrap().iter();
+    let heard: Vec<(&str, &str)> = heard
+        .filter(|message| message["role"] != "system")
+        .map(|message| (message["role"].as_str().unwrap(), message["content"].as_str().unwrap()))
+        .collect();
+    let said = [
+        ("user", "First?"),
+        ("assistant", "One."),
+        ("user", "Second?"),
+        ("assistant", "Two."),
+        ("user", "Third?"),
+    ];
+    assert_eq!(heard.len(), said.len(), "{heard:?}");
+    for ((role, text), (expected_role, expected)) in heard.iter().zip(said) {
+        assert!(*role == expected_role && text.starts_with(expected), "{heard:?}");
+    }
+}
