@@ -1,5 +1,5 @@
 //! Model APIs without a runtime between: Anthropic's Messages, Gemini's `generateContent`, and OpenAI's
-//! chat completions, which servers on one's own machine, such as Ollama, speak too.
+//! responses and chat completions, which servers on one's own machine, such as Ollama, speak too.
 //!
 //! ```
 //! use party_harness::model::ModelApi;
@@ -21,7 +21,8 @@
 //! is made to call one where the turn's [`ToolChoice`](crate::ToolChoice) says so. A call whose arguments
 //! are no JSON object, or of a tool that is not listed, is answered by an error that the model can mend.
 //!
-//! Some models refuse to be made to call a tool, and OpenAI's newest to reason beside tools over this API;
+//! Some models refuse to be made to call a tool, and OpenAI's newest to reason beside tools over chat
+//! completions;
 //! a session that finds that out asks for less from then on, and says so by a
 //! [`Waiting`](crate::TurnEvent::Waiting).
 //!
@@ -109,6 +110,13 @@ impl ModelApi {
         let mut api = Self::new("openai", Wire::OpenAi, "https://api.openai.com/v1");
         api.setup.names_completion = true;
         api.key_from("OPENAI_API_KEY")
+    }
+
+    /// OpenAI's responses, as harness `openai`; the key is in `OPENAI_API_KEY`. By this API its models
+    /// reason in the midst of calling tools, which the newest do not by [chat completions](Self::openai).
+    pub fn openai_responses() -> Self {
+        let address = "https://api.openai.com/v1";
+        Self::new("openai", Wire::Responses, address).key_from("OPENAI_API_KEY")
     }
 
     /// Gemini's `generateContent`, as harness `gemini`; the key is in `GEMINI_API_KEY`.

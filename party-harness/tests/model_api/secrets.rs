@@ -11,6 +11,7 @@ async fn a_key_goes_into_its_header_and_nowhere_else() {
         (Api::Anthropic, "x-api-key", ""),
         (Api::Gemini, "x-goog-api-key", ""),
         (Api::OpenAi, "authorization", "Bearer "),
+        (Api::Responses, "authorization", "Bearer "),
     ] {
         let bench = Bench::new(api, [ModelTurn::text("Hello.")]).await;
         bench.end(request(&[])).await;
