@@ -102,6 +102,13 @@ async fn a_model_without_a_price_is_refused_by_name_and_nothing_is_written() {
         "nobody knows what seat `Mary` costs: model `house-model` on harness `local` has no price; \
          give it one among the harness's prices, or allow it by `allow_unknown_prices`"
     );
+    let harness = ModelApi::openai_compatible(format!("{}/v1", fake.base_url()));
+    let nameless = builder(&bus).harness_as("local", harness).seat(Seat::new("Mary", "participant"));
+    assert_eq!(
+        nameless.start("Ship?").await.unwrap_err().to_string(),
+        "nobody knows what seat `Mary` costs: it names no model, and harness `local` has no default; name one, \
+         or allow it by `allow_unknown_prices`"
+    );
     assert!(bus.sessions(SessionQuery::newest()).await.unwrap().entries.is_empty());
     assert!(fake.model_requests().is_empty());
     let party = mary(&bus, &fake, prices(&["house-model"])).start("Ship?").await.unwrap();
