@@ -173,8 +173,8 @@ impl PartyBuilder {
     /// [`ErrorKind::NotFound`], [`ErrorKind::Busy`] where another process drives it,
     /// [`ErrorKind::NewerVersion`] where a newer version wrote it, [`ErrorKind::Harness`] where a
     /// runtime is not there, [`ErrorKind::Unsupported`] where one cannot hold what the format asks
-    /// for, [`ErrorKind::Price`] where nobody knows what a seat costs, [`ErrorKind::Tool`] where a tool is missing that the session was started with: nothing is
-    /// written then;
+    /// for, [`ErrorKind::Price`] where nobody knows what a seat costs, [`ErrorKind::Tool`] where a tool is
+    /// missing that the session was started with: nothing is written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
     pub async fn resume(self, session: SessionId) -> Result<Party> {

@@ -52,9 +52,15 @@ pub(crate) fn check_prices(
         let Some(info) = harnesses.get(harness).map(|harness| harness.info()) else { continue };
         let (why, way_out) = match (&info.pricing, info.capabilities.cost) {
             (Some(pricing), CostSource::Estimated) if !pricing.knows(model.as_deref()) => {
-                let Some(model) = model.as_deref().or(pricing.model.as_deref()) else { continue };
-                let why = format!("model `{model}` on harness `{harness}` has no price");
-                (why, "give it one among the harness's prices")
+                match model.as_deref().or(pricing.model.as_deref()) {
+                    Some(model) => (
+                        format!("model `{model}` on harness `{harness}` has no price"),
+                        "give it one among the harness's prices",
+                    ),
+                    None => {
+                        (format!("it names no model, and harness `{harness}` has no default"), "name one")
+                    }
+                }
             }
             (_, CostSource::Unknown) if has_budget => {
                 let why = format!("harness `{harness}` does not know its costs, and there is a budget");

@@ -404,6 +404,23 @@ async fn what_a_runtime_cannot_hold_is_refused_before_the_start() {
 }
 
 #[tokio::test]
+async fn a_runtime_that_knows_no_costs_is_refused_where_there_is_a_budget() {
+    let seated = |has_budget: bool| {
+        let bus: Arc<dyn Bus> = Arc::new(MemoryBus::new());
+        let puppet = Puppet::with(Capabilities::TEXT_ONLY, |_| async { said("so") });
+        let seated = builder(&bus, &puppet).format(room("{}")).seat(Seat::new("Ada", "lead"));
+        if has_budget { seated.budget("1.50".parse().unwrap(), None) } else { seated }
+    };
+    let error = seated(true).start("Hi").await.unwrap_err();
+    let expected = "nobody knows what seat `Ada` costs: harness `puppet` does not know its costs, and there is a \
+                    budget; run it on another, or allow it by `allow_unknown_prices`";
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Price, expected));
+    for allowed in [seated(true).allow_unknown_prices(), seated(false)] {
+        allowed.start("Hi").await.unwrap().at_rest().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn tools_that_a_runtime_cannot_change_are_the_same_in_all_intents_of_a_seat() {
     let can = Capabilities {
         tools: ToolDoor::InProcess,

@@ -102,6 +102,13 @@ async fn a_model_without_a_price_is_refused_by_name_and_nothing_is_written() {
         "nobody knows what seat `Mary` costs: model `house-model` on harness `local` has no price; \
          give it one among the harness's prices, or allow it by `allow_unknown_prices`"
     );
+    let harness = ModelApi::openai_compatible(format!("{}/v1", fake.base_url()));
+    let nameless = builder(&bus).harness_as("local", harness).seat(Seat::new("Mary", "participant"));
+    assert_eq!(
+        nameless.start("Ship?").await.unwrap_err().to_string(),
+        "nobody knows what seat `Mary` costs: it names no model, and harness `local` has no default; name one, \
+         or allow it by `allow_unknown_prices`"
+    );
     assert!(bus.sessions(SessionQuery::newest()).await.unwrap().entries.is_empty());
     assert!(fake.model_requests().is_empty());
     let party = mary(&bus, &fake, prices(&["house-model"])).start("Ship?").await.unwrap();
@@ -172,5 +179,38 @@ async fn a024_a026_a027_an_intent_says_when_its_turn_is_done() {
         assert_eq!(fake.model_requests().len(), steps, "{intent}");
         let ends: Vec<_> = ends(&bus, party.session()).await.into_iter().map(|end| end.failure).collect();
         assert_eq!(ends, [failure], "{intent}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_a_seat_s_memory_after_a_restart_too() {
+    let (bus, fake) = (bus(), fake(["One.", "Two.", "Three."].map(ModelTurn::text)).await);
+    let known = || prices(&["house-model"]);
+    let party = mary(&bus, &fake, known()).start("First?").await.unwrap();
+    party.at_rest().await.unwrap();
+    party.post("Second?").await.unwrap();
+    party.at_rest().await.unwrap();
+    let session = party.session();
+    party.shutdown().await.unwrap();
+    let harness = ModelApi::openai_compatible(format!("{}/v1", fake.base_url())).prices(known());
+    let party = builder(&bus).harness_as("local", harness).resume(session).await.unwrap();
+    party.post("Third?").await.unwrap();
+    party.at_rest().await.unwrap();
+    let last = fake.model_requests().pop().unwrap();
+    let heard = last["body"]["messages"].as_array().unwrap().iter();
+    let heard: Vec<(&str, &str)> = heard
+        .filter(|message| message["role"] != "system")
+        .map(|message| (message["role"].as_str().unwrap(), message["content"].as_str().unwrap()))
+        .collect();
+    let said = [
+        ("user", "First?"),
+        ("assistant", "One."),
+        ("user", "Second?"),
+        ("assistant", "Two."),
+        ("user", "Third?"),
+    ];
+    assert_eq!(heard.len(), said.len(), "{heard:?}");
+    for ((role, text), (expected_role, expected)) in heard.iter().zip(said) {
+        assert!(*role == expected_role && text.starts_with(expected), "{heard:?}");
     }
 }

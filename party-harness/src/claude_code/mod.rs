@@ -171,7 +171,7 @@ impl Harness for ClaudeCode {
         let inner = Arc::new(blocking(move || Inner::open(setup, spec, tools)).await?);
         self.sessions();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
-        Ok(Arc::new(ClaudeSession::new(inner)))
+        Ok(Arc::new(ClaudeSession::new(inner, self.info.capabilities)))
     }
 
     async fn shutdown(&self) -> Result<()> {

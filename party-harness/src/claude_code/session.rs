@@ -6,8 +6,8 @@ use super::{
     run::{Run, launch},
 };
 use crate::{
-    Answer, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState, Steered,
-    Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
+    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -30,16 +30,17 @@ enum Transport {
 #[derive(Debug)]
 pub(super) struct ClaudeSession {
     inner: Arc<Inner>,
+    capabilities: Capabilities,
     transport: Transport,
 }
 
 impl ClaudeSession {
-    pub(super) fn new(inner: Arc<Inner>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, capabilities: Capabilities) -> Self {
         let transport = match inner.setup.idle {
             Some(idle) => Transport::Persistent(Persistent::new(&inner, idle)),
             None => Transport::PerTurn,
         };
-        Self { inner, transport }
+        Self { inner, capabilities, transport }
     }
 }
 
@@ -51,10 +52,8 @@ impl RuntimeSession for ClaudeSession {
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
         let busy = Busy::take(&self.inner)?;
+        self.capabilities.allow(&request)?;
         match &self.transport {
-            Transport::PerTurn if request.ask => {
-                Err(Error::new(ErrorKind::Unsupported, "a process per turn cannot ask for permission"))
-            }
             Transport::PerTurn => per_turn(&self.inner, request, busy).await,
             Transport::Persistent(persistent) => persistent.turn(&self.inner, request, busy).await,
         }

@@ -141,6 +141,7 @@ macro_rules! harness_conformance {
             a_call_reaches_the_host_and_its_reply_the_model
             a_tool_that_is_not_listed_cannot_be_called
             an_error_reply_does_not_end_the_turn
+            a_turn_ends_by_its_steps
             a_reply_may_come_late
             no_call_comes_after_the_end
             calls_of_two_turns_carry_their_own_keys

@@ -4,8 +4,8 @@ use super::{
     Played, Skipped, Stage,
     play::{ANN, BOB, Play, calls, declared, end_of, on, says, until},
 };
-use crate::{Health, ToolCall, ToolDoor, TurnEvent};
-use party_core::Outcome;
+use crate::{Completion, Health, ToolCall, ToolDoor, TurnEvent};
+use party_core::{Failure, Outcome};
 use serde_json::{Value, json};
 
 fn has_tools(stage: &dyn Stage) -> Result<(), Skipped> {
@@ -85,6 +85,31 @@ pub async fn an_error_reply_does_not_end_the_turn(stage: &dyn Stage) -> Played {
     assert_eq!(end_of(&events).text.as_deref(), Some("One of two."), "{events:?}");
     let replies: Vec<_> = replies(&events).into_iter().map(|(_, text, is_error)| (text, is_error)).collect();
     assert_eq!(replies, [("broken has answered", true), ("look has answered", false)]);
+    Ok(())
+}
+
+/// By its rule, in the middle of calls, of which those of the last step are answered; one that needs
+/// more steps than it may take fails.
+pub async fn a_turn_ends_by_its_steps(stage: &dyn Stage) -> Played {
+    has_tools(stage)?;
+    declared(stage.capabilities().steps, "that it counts steps")?;
+    let look = || calls("look", json!({}));
+    let parts = ["cue-1", "cue-2", "cue-3"].map(|cue| on(cue, [look(), look(), look(), says("Never said.")]));
+    let play = Play::ann(stage, parts).await?;
+    let session = play.open(ANN).await;
+    let done = (Outcome::Completed, None);
+    let cases = [
+        ("cue-1", Completion::ToolCall("look".to_owned()), None, 1, done),
+        ("cue-2", Completion::Steps(2), None, 3, done),
+        ("cue-3", Completion::NoToolCall, Some(2), 5, (Outcome::Failed, Some(Failure::StepLimit))),
+    ];
+    for (cue, completion, most_steps, calls, expected) in cases {
+        let mut request = play.with_tools(play.request(ANN, cue), ["look"]).await?;
+        (request.completion, request.most_steps) = (completion, most_steps);
+        let end = play.run(&session, request).await;
+        assert_eq!((end.outcome, end.failure), expected, "{cue}: {end:?}");
+        assert_eq!(play.port.calls().len(), calls, "{cue}: {end:?}");
+    }
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use super::{
     host::View,
     play::{ANN, BOB, Play, calls, declared, end_of, not_shown, on, says},
 };
-use crate::{Close, CostSource, ErrorKind, Health, Permissions, TurnEvent, TurnRequest};
+use crate::{Close, Completion, CostSource, ErrorKind, Health, Permissions, TurnEvent, TurnRequest};
 use futures::StreamExt as _;
 use party_core::{Failure, Outcome, Sent, Usd};
 
@@ -158,6 +158,10 @@ pub async fn what_is_not_declared_is_refused(stage: &dyn Stage) -> Played {
     }
     if can.permissions == Permissions::Never {
         refused.push(TurnRequest { ask: true, ..request() });
+    }
+    if !can.steps {
+        refused.push(TurnRequest { completion: Completion::FirstStep, ..request() });
+        refused.push(TurnRequest { most_steps: Some(1), ..request() });
     }
     for request in refused {
         let error = session.turn(request).await.expect_err("it is not declared");

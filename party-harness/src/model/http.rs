@@ -130,13 +130,17 @@ impl Http {
         let kind = response.headers().get(CONTENT_TYPE).cloned();
         let may_not = response.headers().get("x-should-retry").is_some_and(|may| may == "false");
         let mut body = Vec::new();
-        while let Ok(Ok(Some(chunk))) = timeout(self.limits.idle, response.chunk()).await {
-            let room = MOST_REFUSAL - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() >= room {
-                break;
+        let reading = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                let room = MOST_REFUSAL - body.len();
+                body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+                if chunk.len() >= room {
+                    break;
+                }
             }
-        }
+        };
+        // What has come by then tells enough.
+        let _ = timeout(self.limits.idle, reading).await;
         if status.is_success() {
             return not_a_stream(kind.as_ref(), &body);
         }

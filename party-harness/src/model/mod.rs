@@ -1,5 +1,5 @@
 //! Model APIs without a runtime between: Anthropic's Messages, Gemini's `generateContent`, and OpenAI's
-//! chat completions, which servers on one's own machine, such as Ollama, speak too.
+//! responses and chat completions, which servers on one's own machine, such as Ollama, speak too.
 //!
 //! ```
 //! use party_harness::model::ModelApi;
@@ -21,7 +21,8 @@
 //! is made to call one where the turn's [`ToolChoice`](crate::ToolChoice) says so. A call whose arguments
 //! are no JSON object, or of a tool that is not listed, is answered by an error that the model can mend.
 //!
-//! Some models refuse to be made to call a tool, and OpenAI's newest to reason beside tools over this API;
+//! Some models refuse to be made to call a tool, and OpenAI's newest to reason beside tools over chat
+//! completions;
 //! a session that finds that out asks for less from then on, and says so by a
 //! [`Waiting`](crate::TurnEvent::Waiting).
 //!
@@ -55,11 +56,10 @@ mod talk;
 mod wire;
 
 pub use retry::Retry;
-pub use secrecy::SecretString;
 
 use crate::{
-    Capabilities, CostSource, Harness, HarnessInfo, Pricing, Probe, Result, RuntimeSession, RuntimeSpec,
-    ToolDoor, ToolForce, ToolPort, prices::Prices,
+    Capabilities, CostSource, Environment, Harness, HarnessInfo, Pricing, Probe, Result, RuntimeSession,
+    RuntimeSpec, ToolDoor, ToolForce, ToolPort, prices::Prices,
 };
 use async_trait::async_trait;
 use endpoint::Key;
@@ -92,6 +92,7 @@ struct Setup {
 #[derive(Debug)]
 pub struct ModelApi {
     info: HarnessInfo,
+    env: Environment,
     setup: Setup,
     /// Made when it is first needed, and shared by all sessions.
     http: Mutex<Option<Http>>,
@@ -109,6 +110,13 @@ impl ModelApi {
         let mut api = Self::new("openai", Wire::OpenAi, "https://api.openai.com/v1");
         api.setup.names_completion = true;
         api.key_from("OPENAI_API_KEY")
+    }
+
+    /// OpenAI's responses, as harness `openai`; the key is in `OPENAI_API_KEY`. By this API its models
+    /// reason in the midst of calling tools, which the newest do not by [chat completions](Self::openai).
+    pub fn openai_responses() -> Self {
+        let address = "https://api.openai.com/v1";
+        Self::new("openai", Wire::Responses, address).key_from("OPENAI_API_KEY")
     }
 
     /// Gemini's `generateContent`, as harness `gemini`; the key is in `GEMINI_API_KEY`.
@@ -154,7 +162,8 @@ impl ModelApi {
             temperature: None,
         };
         let info = HarnessInfo::new(name, capabilities);
-        Self { info, setup, http: Mutex::default(), open: Mutex::default() }.priced()
+        let env = Environment::default();
+        Self { info, env, setup, http: Mutex::default(), open: Mutex::default() }.priced()
     }
 
     /// Another address for the same API, such as a gateway's. What the API adds to it stands behind it.
@@ -175,8 +184,8 @@ impl ModelApi {
 
     /// The key itself.
     #[must_use]
-    pub fn key(mut self, key: impl Into<SecretString>) -> Self {
-        self.setup.key = Key::Given(key.into());
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.setup.key = Key::Given(key.into().into());
         self
     }
 
@@ -184,6 +193,13 @@ impl ModelApi {
     #[must_use]
     pub fn key_from(mut self, variable: impl Into<String>) -> Self {
         self.setup.key = Key::Variable(variable.into());
+        self
+    }
+
+    /// Where a probe looks for the key, before this process's own environment; sessions bring their own.
+    #[must_use]
+    pub fn env(mut self, env: impl Into<Environment>) -> Self {
+        self.env = env.into();
         self
     }
 
@@ -282,10 +298,10 @@ impl Harness for ModelApi {
         &self.info
     }
 
-    /// Asks for the list of models, with the key where this process has it.
+    /// Asks for the list of models, with the key.
     async fn probe(&self) -> Result<Probe> {
         let http = self.http()?;
-        http.probe(self.setup.key.header(self.setup.wire, &crate::Environment::default())?).await?;
+        http.probe(self.setup.key.header(self.setup.wire, &self.env)?).await?;
         Ok(Probe::new(format!("{} at {}", self.setup.wire.name(), http.host())))
     }
 

@@ -94,7 +94,7 @@ pub(super) struct Run {
     pub(super) messages: Vec<Message>,
     events: mpsc::Sender<TurnEvent>,
     steps: u32,
-    /// The ids of the turn's calls.
+    /// The ids of the conversation's calls.
     ids: BTreeSet<String>,
     /// A step called a tool.
     has_called: bool,
@@ -113,7 +113,12 @@ impl Run {
     ) -> Self {
         let patience = inner.setup.retry.within;
         let system = if talk.system.is_empty() { inner.system.clone() } else { talk.system };
-        let (messages, ids) = (talk.messages, BTreeSet::new());
+        let calls = talk.messages.iter().flat_map(|message| match message {
+            Message::Model(_, calls) => calls.as_slice(),
+            Message::User(..) => &[],
+        });
+        let ids = calls.map(|call| call.id.clone()).collect();
+        let messages = talk.messages;
         let (has_called, has_worked) = (false, false);
         Self { inner, request, system, messages, events, steps: 0, ids, has_called, has_worked, patience }
     }

@@ -28,9 +28,10 @@ pub(crate) enum Api {
     Anthropic,
     Gemini,
     OpenAi,
+    Responses,
 }
 
-pub(crate) const APIS: [Api; 3] = [Api::Anthropic, Api::Gemini, Api::OpenAi];
+pub(crate) const APIS: [Api; 4] = [Api::Anthropic, Api::Gemini, Api::OpenAi, Api::Responses];
 
 impl Api {
     /// One that makes a failed call again at once, and three times.
@@ -39,6 +40,7 @@ impl Api {
             Self::Anthropic => ModelApi::anthropic().at(url),
             Self::Gemini => ModelApi::gemini().at(url),
             Self::OpenAi => ModelApi::openai().at(format!("{url}/v1")),
+            Self::Responses => ModelApi::openai_responses().at(format!("{url}/v1")),
         };
         let dollars = |dollars: u64| Usd::from_micros(dollars * 1_000_000);
         let rates = Rates::new(dollars(1), dollars(10));
@@ -53,7 +55,7 @@ impl Api {
         let said = match self {
             Self::Anthropic => &body["tool_choice"]["type"],
             Self::Gemini => &body["toolConfig"]["functionCallingConfig"]["mode"],
-            Self::OpenAi => &body["tool_choice"],
+            Self::OpenAi | Self::Responses => &body["tool_choice"],
         };
         match said.as_str()?.to_lowercase().as_str() {
             "auto" => Some("auto"),
@@ -64,7 +66,11 @@ impl Api {
 
     /// What the model is told last.
     pub(crate) fn last(self, request: &Value) -> String {
-        let name = if self == Self::Gemini { "contents" } else { "messages" };
+        let name = match self {
+            Self::Gemini => "contents",
+            Self::Responses => "input",
+            Self::Anthropic | Self::OpenAi => "messages",
+        };
         request["body"][name].as_array().unwrap().last().unwrap().to_string()
     }
 }

@@ -1,6 +1,6 @@
 //! Streams that are cut at any byte.
 
-use crate::bench::{APIS, Bench, request};
+use crate::bench::{APIS, Api, Bench, request};
 use party_harness::{
     TurnEvent,
     core::{Failure, Outcome},
@@ -29,7 +29,9 @@ async fn a177_a_stream_that_is_cut_shows_what_was_whole_and_fails() {
         let bench = Bench::with(api, [], |api| api.retry(Retry::NEVER)).await;
         let session = bench.open().await;
         let (mut last, mut ends) = (String::new(), 0);
-        for at in 0.. {
+        // The bytes of all wires are taken apart by the same code; one is cut at each of them.
+        let stride = if api == Api::OpenAi { 1 } else { 7 };
+        for at in (0..).step_by(stride) {
             for clean_end in [false, true] {
                 let cut = turn().with(|turn| (turn.cut_at_byte, turn.clean_end) = (Some(at), clean_end));
                 bench.fake.set(Scenario::new().count_side().turn(cut));

@@ -72,12 +72,14 @@ async fn a164_an_error_that_is_no_stream_is_a_failure_whatever_its_status() {
 
 #[tokio::test]
 async fn an_answer_that_is_withheld_or_cut_off_is_no_answer() {
-    let of = |api: Api, withheld: [&str; 3]| withheld[api as usize].to_owned();
+    let of = |api: Api, withheld: [&str; 4]| withheld[api as usize].to_owned();
     for api in APIS {
         let stops = |reason: String| ModelTurn::text("Half of").with(|turn| turn.stop_reason = Some(reason));
-        let withheld = end(api, stops(of(api, ["refusal", "SAFETY", "content_filter"]))).await;
+        let withheld =
+            end(api, stops(of(api, ["refusal", "SAFETY", "content_filter", "content_filter"]))).await;
         assert_eq!(withheld.failure, Some(Failure::Rejected), "{api:?}: {withheld:?}");
-        let cut_off = end(api, stops(of(api, ["max_tokens", "MAX_TOKENS", "length"]))).await;
+        let cut_off =
+            end(api, stops(of(api, ["max_tokens", "MAX_TOKENS", "length", "max_output_tokens"]))).await;
         assert_eq!(cut_off.failure, Some(Failure::Other), "{api:?}: {cut_off:?}");
         assert!(cut_off.reason.as_ref().is_some_and(|reason| reason.contains("most_output")), "{cut_off:?}");
         for end in [withheld, cut_off] {

@@ -11,6 +11,7 @@ async fn a_key_goes_into_its_header_and_nowhere_else() {
         (Api::Anthropic, "x-api-key", ""),
         (Api::Gemini, "x-goog-api-key", ""),
         (Api::OpenAi, "authorization", "Bearer "),
+        (Api::Responses, "authorization", "Bearer "),
     ] {
         let bench = Bench::new(api, [ModelTurn::text("Hello.")]).await;
         bench.end(request(&[])).await;
@@ -59,9 +60,13 @@ async fn a_key_is_read_from_the_seat_s_environment_and_asked_for_where_it_is_mis
     assert!(error.to_string().contains("PARTY_NO_SUCH_KEY"), "{error}");
     let mut spec = spec(Some("m"));
     spec.env = BTreeMap::from([("PARTY_NO_SUCH_KEY".to_owned(), KEY.to_owned())]).into();
+    let env = spec.env.clone();
     let session = bench.harness.open(spec, bench.port.clone()).await.unwrap();
     crate::bench::read(&session, request(&[])).await;
     assert_eq!(bench.requests()[0]["headers"]["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(bench.harness.probe().await.unwrap_err().kind(), ErrorKind::Missing);
+    let harness = ModelApi::openai().at(bench.fake.base_url()).key_from("PARTY_NO_SUCH_KEY").env(env);
+    assert!(harness.probe().await.unwrap().version.starts_with("openai chat completions at 127.0.0.1"));
 }
 
 #[tokio::test]

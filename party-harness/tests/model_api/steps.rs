@@ -163,7 +163,7 @@ async fn a_limit_is_looked_at_before_each_step() {
 #[tokio::test]
 async fn arguments_that_are_no_json_are_answered_to_the_model() {
     // Gemini gives arguments as values; they cannot be broken.
-    for api in [Api::Anthropic, Api::OpenAi] {
+    for api in [Api::Anthropic, Api::OpenAi, Api::Responses] {
         let broken = Block::ToolUse {
             name: "look".to_owned(),
             input: serde_json::Map::new(),
@@ -218,4 +218,15 @@ async fn reasoning_is_shown_and_given_back_with_its_seal() {
         *given_back,
         json!({"type": "thinking", "thinking": "Let me see.", "signature": "c2lnbmF0dXJl"})
     );
+}
+
+#[tokio::test]
+async fn reasoning_in_items_is_given_back_too() {
+    let thinks = ModelTurn::empty().block(Block::thinking("Let me see."));
+    let thinks = thinks.block(Block::tool_use("look", json!({"n": 1})));
+    let bench = Bench::new(Api::Responses, [thinks, says("Seen.")]).await;
+    assert_eq!(bench.end(request(&["look"])).await.text.as_deref(), Some("Seen."));
+    let given_back = &bench.requests()[1]["body"]["input"][1];
+    let kind = (&given_back["type"], &given_back["encrypted_content"]);
+    assert_eq!(kind, (&json!("reasoning"), &json!("c2lnbmF0dXJl")), "{given_back}");
 }

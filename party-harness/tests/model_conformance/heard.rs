@@ -10,7 +10,11 @@ pub(crate) fn heard(request: &Value) -> Heard {
     }
     let mut heard = Heard { model: body["model"].as_str().map(str::to_owned), ..Heard::default() };
     heard.system = texts(&body["system"]).concat();
-    for message in list(&body["messages"]) {
+    if let Some(instructions) = body["instructions"].as_str() {
+        instructions.clone_into(&mut heard.system);
+    }
+    for message in list(&body["messages"]).chain(list(&body["input"])) {
+        heard.said.extend(message["output"].as_str().map(str::to_owned));
         match message["role"].as_str() {
             Some("system") => heard.system = texts(&message["content"]).concat(),
             Some("user" | "tool") => heard.said.extend(texts(&message["content"])),

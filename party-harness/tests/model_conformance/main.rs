@@ -44,6 +44,19 @@ mod openai {
     harness_conformance!(make);
 }
 
+/// OpenAI's responses.
+mod openai_responses {
+    use crate::stage::ModelStage;
+    use party_harness::{harness_conformance, model::ModelApi};
+
+    #[expect(clippy::unused_async, reason = "the suite takes async makers")]
+    async fn make() -> ModelStage {
+        ModelStage::new(|url| ModelApi::openai_responses().at(format!("{url}/v1")).key("sk-test"))
+    }
+
+    harness_conformance!(make);
+}
+
 /// A server on this machine, without a key.
 mod ollama {
     use crate::stage::ModelStage;

@@ -4,6 +4,7 @@ mod anthropic;
 mod gemini;
 mod openai;
 mod reply;
+mod responses;
 
 pub(super) use reply::{Call, Part, Piece, Reply, Stop};
 
@@ -20,6 +21,8 @@ pub(super) enum Wire {
     Gemini,
     /// OpenAI's chat completions, which many others speak too.
     OpenAi,
+    /// OpenAI's responses.
+    Responses,
 }
 
 /// One model call.
@@ -63,6 +66,7 @@ impl Wire {
             Self::Anthropic => "anthropic messages",
             Self::Gemini => "gemini generateContent",
             Self::OpenAi => "openai chat completions",
+            Self::Responses => "openai responses",
         }
     }
 
@@ -75,6 +79,7 @@ impl Wire {
                 return vec!["v1beta".into(), "models".into(), format!("{model}:streamGenerateContent")];
             }
             Self::OpenAi => &["chat", "completions"],
+            Self::Responses => &["responses"],
         };
         path.iter().map(|&part| part.to_owned()).collect()
     }
@@ -84,7 +89,7 @@ impl Wire {
         let path: &[&str] = match self {
             Self::Anthropic => &["v1", "models"],
             Self::Gemini => &["v1beta", "models"],
-            Self::OpenAi => &["models"],
+            Self::OpenAi | Self::Responses => &["models"],
         };
         path.iter().map(|&part| part.to_owned()).collect()
     }
@@ -92,7 +97,7 @@ impl Wire {
     pub(super) const fn query(self) -> Option<&'static str> {
         match self {
             Self::Gemini => Some("alt=sse"),
-            Self::Anthropic | Self::OpenAi => None,
+            Self::Anthropic | Self::OpenAi | Self::Responses => None,
         }
     }
 
@@ -101,14 +106,14 @@ impl Wire {
         match self {
             Self::Anthropic => ("x-api-key", ""),
             Self::Gemini => ("x-goog-api-key", ""),
-            Self::OpenAi => ("authorization", "Bearer "),
+            Self::OpenAi | Self::Responses => ("authorization", "Bearer "),
         }
     }
 
     pub(super) const fn version_header(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Anthropic => Some(("anthropic-version", "2023-06-01")),
-            Self::Gemini | Self::OpenAi => None,
+            Self::Gemini | Self::OpenAi | Self::Responses => None,
         }
     }
 
@@ -117,6 +122,7 @@ impl Wire {
             Self::Anthropic => anthropic::body(ask),
             Self::Gemini => gemini::body(ask),
             Self::OpenAi => openai::body(ask),
+            Self::Responses => responses::body(ask),
         }
     }
 
@@ -125,6 +131,7 @@ impl Wire {
             Self::Anthropic => Decoder::Anthropic(anthropic::Decoder::default()),
             Self::Gemini => Decoder::Gemini(gemini::Decoder::default()),
             Self::OpenAi => Decoder::OpenAi(openai::Decoder::default()),
+            Self::Responses => Decoder::Responses(responses::Decoder::default()),
         }
     }
 }
@@ -135,6 +142,7 @@ pub(super) enum Decoder {
     Anthropic(anthropic::Decoder),
     Gemini(gemini::Decoder),
     OpenAi(openai::Decoder),
+    Responses(responses::Decoder),
 }
 
 impl Decoder {
@@ -144,6 +152,7 @@ impl Decoder {
             Self::Anthropic(decoder) => decoder.event(data),
             Self::Gemini(decoder) => decoder.event(data),
             Self::OpenAi(decoder) => decoder.event(data),
+            Self::Responses(decoder) => decoder.event(data),
         }
     }
 
@@ -152,6 +161,7 @@ impl Decoder {
             Self::Anthropic(decoder) => &decoder.reply,
             Self::Gemini(decoder) => &decoder.reply,
             Self::OpenAi(decoder) => &decoder.reply,
+            Self::Responses(decoder) => &decoder.reply,
         }
     }
 
@@ -160,6 +170,7 @@ impl Decoder {
             Self::Anthropic(decoder) => decoder.reply,
             Self::Gemini(decoder) => decoder.reply,
             Self::OpenAi(decoder) => decoder.reply,
+            Self::Responses(decoder) => decoder.reply,
         }
     }
 }

@@ -61,11 +61,14 @@ const fn words(part: &Part) -> Option<&str> {
     }
 }
 
-/// Servers read the arguments again, and refuse the whole request where they are no JSON.
 fn call(call: &Call) -> Value {
+    json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments(call)}})
+}
+
+/// Servers read the arguments again, and refuse the whole request where they are no JSON.
+pub(super) fn arguments(call: &Call) -> &str {
     let arguments = call.value().map_or("{}", |_| call.arguments.trim());
-    let arguments = if arguments.is_empty() { "{}" } else { arguments };
-    json!({"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}})
+    if arguments.is_empty() { "{}" } else { arguments }
 }
 
 #[derive(Debug, Default)]

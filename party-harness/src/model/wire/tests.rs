@@ -3,7 +3,7 @@ use crate::core::Usage;
 use proptest::prelude::*;
 use serde_json::json;
 
-const WIRES: [Wire; 3] = [Wire::Anthropic, Wire::Gemini, Wire::OpenAi];
+const WIRES: [Wire; 4] = [Wire::Anthropic, Wire::Gemini, Wire::OpenAi, Wire::Responses];
 
 /// Names that the wires know.
 const NAMES: &str = "type|index|delta|content|content_block|text|thinking|signature|partial_json|input|id|name\
@@ -11,7 +11,7 @@ const NAMES: &str = "type|index|delta|content|content_block|text|thinking|signat
     |functionCall|args|thought|thoughtSignature|finishReason|usageMetadata|promptFeedback|blockReason";
 
 /// Kinds that the wires know.
-const KINDS: &str = "message_start|content_block_start|content_block_delta|content_block_stop|message_delta\
+const KINDS: &str = "message_start|content_block_start|response.output_item.done|response.completed|function_call|reasoning|content_block_delta|content_block_stop|message_delta\
     |message_stop|error|tool_use|text_delta|input_json_delta|thinking_delta|signature_delta|stop|length|STOP";
 
 /// Events that look like those of a wire, and hold anything.
@@ -85,6 +85,16 @@ fn openai_s_count_of_a_prompt_holds_what_was_cached_and_its_output_holds_the_rea
     (used.input_tokens, used.output_tokens) = (30, 50);
     (used.cache_read_tokens, used.cache_write_tokens) = (60, 10);
     assert_eq!(read(Wire::OpenAi, &[json!({"choices": [], "usage": usage})]).usage, Some(used));
+}
+
+#[test]
+fn responses_count_alike() {
+    let usage = json!({"input_tokens": 100, "output_tokens": 50, "input_tokens_details": {"cached_tokens": 60},
+        "output_tokens_details": {"reasoning_tokens": 40}});
+    let mut used = Usage::default();
+    (used.input_tokens, used.cache_read_tokens, used.output_tokens) = (40, 60, 50);
+    let event = json!({"type": "response.completed", "response": {"usage": usage}});
+    assert_eq!(read(Wire::Responses, &[event]).usage, Some(used));
 }
 
 #[test]
