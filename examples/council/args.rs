@@ -57,9 +57,10 @@ OpenClaw:
                        its shared token
 
 Model APIs:
-  --model-api NAME     openai (and what speaks it), anthropic, gemini or ollama [default: openai]
+  --model-api NAME     openai (chat completions), openai-responses, anthropic, gemini, ollama, or
+                       compatible: another server that speaks chat completions [default: openai]
   --model-url URL      the endpoint [default: the provider's own]
-  --model-key-env NAME the variable that holds the key; without it none is sent
+  --model-key-env NAME the variable that holds the key [default: OPENAI_API_KEY and so on, by the API]
   --model NAME         the model of personas whose file names none
 
 Exit codes: 0 finished, 1 ended without a result, 2 bad input, 130 interrupted and resumable.
@@ -276,11 +277,19 @@ mod tests {
             (&["Q", "--script="], "--script: the path is empty"),
             (
                 &["Q", "--model-api", "hal"],
-                "--model-api: unknown API `hal`; there are: openai, anthropic, gemini, ollama",
+                "--model-api: unknown API `hal`; there are: openai, openai-responses, anthropic, gemini, ollama, compatible",
             ),
             (
                 &["Q", "--codex-url", "ws://127.0.0.1:1"],
                 "--codex-url needs --codex-token-file, the file that the server was started with",
+            ),
+            (
+                &["Q", "--model-api", "compatible"],
+                "--model-api compatible needs --model-url, where the server is",
+            ),
+            (
+                &["Q", "--openclaw-url", "ws://127.0.0.1:1"],
+                "--openclaw-url needs --openclaw-token-file, the gateway's own",
             ),
             (&["Q", "--codex-config", "model"], "--codex-config: `model` is not KEY=VALUE"),
             (&["Q", "--openclaw-token-file", "t"], "--openclaw-token-file needs --openclaw-url"),

@@ -174,9 +174,12 @@ fn openclaw(options: &RuntimeOptions, store: &Path) -> Result<OpenClaw, BadInput
 fn model(options: &RuntimeOptions) -> Result<ModelApi, BadInput> {
     let mut api = match options.model_api.unwrap_or_default() {
         ModelApiKind::OpenAi => ModelApi::openai(),
+        ModelApiKind::OpenAiResponses => ModelApi::openai_responses(),
         ModelApiKind::Anthropic => ModelApi::anthropic(),
         ModelApiKind::Gemini => ModelApi::gemini(),
         ModelApiKind::Ollama => ModelApi::ollama(),
+        // Its address is the one that follows.
+        ModelApiKind::Compatible => ModelApi::openai_compatible(""),
     };
     if let Some(url) = &options.model_url {
         api = api.at(url);

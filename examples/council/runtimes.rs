@@ -67,6 +67,9 @@ impl RuntimeOptions {
         if self.codex_url.is_some() && self.codex_bin.is_some() {
             return Err(BadInput::new("--codex-bin starts a server, --codex-url attaches to one: choose"));
         }
+        if self.model_api == Some(ModelApiKind::Compatible) && self.model_url.is_none() {
+            return lacks("--model-api compatible", "--model-url, where the server is");
+        }
         match (&self.openclaw_url, &self.openclaw_token_file) {
             (None, Some(_)) => return lacks("--openclaw-token-file", "--openclaw-url"),
             (Some(_), None) => return lacks("--openclaw-url", "--openclaw-token-file, the gateway's own"),

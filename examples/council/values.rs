@@ -61,20 +61,26 @@ impl Runtime {
 pub(crate) enum ModelApiKind {
     #[default]
     OpenAi,
+    OpenAiResponses,
     Anthropic,
     Gemini,
     Ollama,
+    /// Whatever speaks chat completions.
+    Compatible,
 }
 
 impl ModelApiKind {
-    const ALL: [Self; 4] = [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Ollama];
+    const ALL: [Self; 6] =
+        [Self::OpenAi, Self::OpenAiResponses, Self::Anthropic, Self::Gemini, Self::Ollama, Self::Compatible];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
+            Self::Compatible => "compatible",
         }
     }
 
