@@ -195,6 +195,15 @@ impl Link {
         Inbox { texts, state }
     }
 
+    /// The thread is not needed any more: the server may unload it.
+    pub(super) fn forget(&self, thread: &str) {
+        lock(&self.shared.inboxes).remove(thread);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let params = json!({ "threadId": thread });
+        // Nobody waits for the answer; a server that is that busy keeps the thread.
+        let _ = self.out.try_send(json!({"method": "thread/unsubscribe", "id": id, "params": params}).to_string());
+    }
+
     /// Asks, and waits for the answer. Asks again where the server has too much to do. Safe to cancel;
     /// what was asked for may be done then.
     pub(super) async fn request(&self, method: &'static str, params: Value) -> Result<RawJson, Trouble> {

@@ -128,7 +128,7 @@ impl Order {
             }
             match self.resume(link, &thread).await {
                 Ok(_) => {
-                    self.inner.remember(Some(token), Some(link.generation));
+                    self.inner.remember(Some(token), Some(link));
                     return Ok(Ready { thread, inbox, remembers: true });
                 }
                 // It is not there any more: its folder is another, or was emptied.

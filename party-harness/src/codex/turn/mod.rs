@@ -269,7 +269,7 @@ impl Serving {
     fn announce(&mut self) {
         if !std::mem::replace(&mut self.announced, true) {
             let token = self.token();
-            self.order.inner.remember(Some(token.clone()), Some(self.at.link.generation));
+            self.order.inner.remember(Some(token.clone()), Some(&self.at.link));
             self.push(TurnEvent::Started { token: token.write(), sent: self.at.sent });
         }
     }

@@ -78,7 +78,7 @@ impl Serving {
         match looked {
             Ok(Some(verdict)) => Look::Over(Box::new(verdict)),
             Ok(None) => {
-                inner.remember(Some(self.token()), Some(link.generation));
+                inner.remember(Some(self.token()), Some(&link));
                 (self.at.link, self.at.inbox) = (link, inbox);
                 Look::Runs
             }
@@ -93,7 +93,7 @@ impl Serving {
     /// The turn's end where it has one. A turn that does not run and has no end was cut off.
     async fn look_by(&mut self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
         let status = self.order.resume(link, &self.at.thread).await?;
-        self.order.inner.remember(Some(self.token()), Some(link.generation));
+        self.order.inner.remember(Some(self.token()), Some(link));
         let listed = turns(link, &self.at.thread, LOOKED_AT).await?;
         let own = listed.into_iter().find(|turn| turn.id == self.at.turn);
         let view = own.as_ref().and_then(|own| serde_json::from_str::<TurnView<'_>>(&own.json).ok());
