@@ -50,7 +50,7 @@ impl Hub {
             return Ok(Arc::clone(link));
         }
         state.link = None;
-        let (speaker, listener) = match &self.setup.source {
+        let halves = match &self.setup.source {
             Source::Attached(target) => {
                 let (writer, reader) = target.connect().await?;
                 (Speaker::Socket(writer), Listener::Socket(reader))
@@ -61,7 +61,7 @@ impl Hub {
             }
         };
         state.generation += 1;
-        let link = Link::new(speaker, listener, state.generation, self.setup.limits.request);
+        let link = Link::new(halves, state.generation, &self.setup);
         self.greet(&link).await?;
         let link = Arc::new(link);
         state.link = Some(Arc::clone(&link));
@@ -118,7 +118,6 @@ impl Hub {
         };
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version.to_owned());
         link.notify("initialized").await;
-        let _ = link.foreign.set(foreign(link).await?);
         Ok(())
     }
 
@@ -151,13 +150,4 @@ impl Hub {
             server.end(self.setup.limits.stop).await;
         }
     }
-}
-
-/// The names of the MCP servers that the server's own configuration has. None of them is for a party.
-async fn foreign(link: &Link) -> Result<Vec<String>> {
-    let said = link.request("config/read", json!({"includeLayers": false})).await?;
-    let config = Json::read(said.get()).and_then(|said| said.field("config"));
-    let servers = config.and_then(|config| config.field("mcp_servers"));
-    let servers = servers.map(Json::fields).unwrap_or_default();
-    Ok(servers.iter().map(|(name, _)| name.to_owned()).collect())
 }

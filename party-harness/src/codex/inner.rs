@@ -3,13 +3,14 @@
 use super::{
     hub::Hub,
     link::Link,
+    setup::Source,
     shape::{Shape, marker},
     token::{Place, Token, Trace},
 };
 use crate::{Close, Error, ErrorKind, Health, Result, RuntimeSpec, RuntimeState, ToolPort, process::tree};
 use serde_json::json;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tokio::time::timeout;
@@ -39,17 +40,36 @@ pub(super) struct Inner {
 struct State {
     token: Option<Token>,
     /// The connection on which the token's thread is loaded with all that it needs.
-    loaded: Option<u64>,
+    loaded: Weak<Link>,
     trace: Option<Trace>,
     busy: bool,
+}
+
+impl State {
+    /// A thread that nobody here uses any more is unloaded by its server, in its own time.
+    fn forget(&mut self) {
+        if let (Some(link), Some(token)) = (std::mem::take(&mut self.loaded).upgrade(), &self.token) {
+            link.forget(&token.thread);
+        }
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        self.forget();
+    }
 }
 
 impl Inner {
     pub(super) fn open(hub: Arc<Hub>, spec: RuntimeSpec, tools: Arc<dyn ToolPort>) -> Result<Self> {
         let (place, trace) = (Place::of(&spec), Trace::read(&spec)?);
+        // What an earlier host left behind; a server of somebody else's may still run its turn.
+        if trace.is_some() && matches!(hub.setup.source, Source::Own(_)) {
+            tree::kill(&[], &marker(&spec), PATIENCE);
+        }
         let token = spec.resume.as_ref().and_then(Token::read).filter(|token| token.place == place);
         let resumed = token.is_some();
-        let state = Mutex::new(State { token, loaded: None, trace, busy: false });
+        let state = Mutex::new(State { token, loaded: Weak::new(), trace, busy: false });
         let (stop, kill, turns) = Default::default();
         Ok(Self { hub, spec, tools, place, resumed, state, stop, kill, turns })
     }
@@ -66,14 +86,19 @@ impl Inner {
         self.state().trace = Some(trace);
     }
 
-    /// The thread is the session's from now on, on this connection; or there is none.
-    pub(super) fn remember(&self, token: Option<Token>, loaded: Option<u64>) {
+    /// The thread is the session's from now on, on this connection; or there is none. One that it had
+    /// before is forgotten.
+    pub(super) fn remember(&self, token: Option<Token>, loaded: Option<&Arc<Link>>) {
         let mut state = self.state();
-        (state.token, state.loaded) = (token, loaded);
+        let is_same = state.token.as_ref().map(|old| &old.thread) == token.as_ref().map(|new| &new.thread);
+        if !is_same {
+            state.forget();
+        }
+        (state.token, state.loaded) = (token, loaded.map(Arc::downgrade).unwrap_or_default());
     }
 
-    pub(super) fn is_loaded(&self, link: &Link) -> bool {
-        self.state().loaded == Some(link.generation)
+    pub(super) fn is_loaded(&self, link: &Arc<Link>) -> bool {
+        self.state().loaded.upgrade().is_some_and(|loaded| Arc::ptr_eq(&loaded, link))
     }
 
     pub(super) fn runtime_state(&self) -> RuntimeState {
@@ -86,8 +111,7 @@ impl Inner {
         RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.resumed, health }
     }
 
-    /// Ends what runs, and waits until all of it is gone. The thread is left to the server, which
-    /// unloads it in its own time.
+    /// Ends what runs, and waits until all of it is gone.
     pub(super) async fn end(&self, how: Close) {
         if matches!(how, Close::Now) {
             self.kill.cancel();
@@ -95,6 +119,7 @@ impl Inner {
         self.stop.cancel();
         self.turns.close();
         self.turns.wait().await;
+        self.state().forget();
     }
 
     /// Held as long as a turn runs; none for a session that is closed.

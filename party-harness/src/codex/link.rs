@@ -9,7 +9,8 @@
 //! The reader never waits: a thread that is not read is given up before it holds up the others.
 
 use super::{
-    codec::{Frame, one_line},
+    codec::{Frame, is_delta, one_line},
+    setup::Setup,
     wire::{Listener, Speaker, Text},
 };
 use crate::{Error, ErrorKind, RawJson, claude_code::codec::view::Json, socket::SocketError};
@@ -19,7 +20,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,9 +35,6 @@ const OUT: usize = 256;
 
 /// How many requests may be unanswered at once; a server that has more refuses some.
 const IN_FLIGHT: usize = 64;
-
-/// How much may wait for a turn that is not read: more than one message may be large.
-const HELD: usize = 128 << 20;
 
 /// The server's word for having too much to do.
 const OVERLOADED: i64 = -32001;
@@ -88,8 +86,6 @@ pub(super) struct Link {
     patience: Duration,
     /// Tells it from those before and after.
     pub(super) generation: u64,
-    /// MCP servers that the server has by its own configuration.
-    pub(super) foreign: OnceLock<Vec<String>>,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
@@ -99,6 +95,8 @@ struct Shared {
     inboxes: Mutex<BTreeMap<String, Sender>>,
     gone: CancellationToken,
     end: OnceLock<(String, bool)>,
+    /// How much may wait for a turn that is not read: more than one message may be large.
+    most_held: usize,
 }
 
 #[derive(Debug)]
@@ -110,7 +108,7 @@ struct Sender {
 #[derive(Debug)]
 struct InboxState {
     held: AtomicUsize,
-    overrun: AtomicBool,
+    overrun: CancellationToken,
     seen: Mutex<Instant>,
 }
 
@@ -134,19 +132,20 @@ impl Inbox {
         *self.state.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether too much waited for it.
-    pub(super) fn is_overrun(&self) -> bool {
-        self.state.overrun.load(Ordering::Acquire)
+    /// Done when too much waited for it: it hears nothing more.
+    pub(super) fn overrun(&self) -> CancellationToken {
+        self.state.overrun.clone()
     }
 }
 
 impl Link {
-    pub(super) fn new(mut speaker: Speaker, listener: Listener, generation: u64, patience: Duration) -> Self {
+    pub(super) fn new((mut speaker, listener): (Speaker, Listener), generation: u64, setup: &Setup) -> Self {
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             inboxes: Mutex::default(),
             gone: CancellationToken::new(),
             end: OnceLock::new(),
+            most_held: setup.frame_limit.saturating_mul(2),
         });
         let (out, mut texts) = mpsc::channel::<String>(OUT);
         let writes = Arc::clone(&shared);
@@ -161,8 +160,15 @@ impl Link {
         let reading = read(listener, Arc::clone(&shared), out.downgrade());
         let tasks = [tokio::spawn(writing), tokio::spawn(reading)].map(AbortOnDropHandle::new);
         let gate = Semaphore::new(IN_FLIGHT);
-        let (next, foreign) = (AtomicU64::new(1), OnceLock::new());
-        Self { shared, out, next, gate, patience, generation, foreign, _tasks: tasks }
+        Self {
+            shared,
+            out,
+            next: AtomicU64::new(1),
+            gate,
+            patience: setup.limits.request,
+            generation,
+            _tasks: tasks,
+        }
     }
 
     /// Done when the connection is gone.
@@ -187,12 +193,23 @@ impl Link {
         let (sender, texts) = mpsc::unbounded_channel();
         let state = Arc::new(InboxState {
             held: AtomicUsize::new(0),
-            overrun: AtomicBool::new(false),
+            overrun: CancellationToken::new(),
             seen: Mutex::new(Instant::now()),
         });
         let sender = Sender { texts: sender, state: Arc::clone(&state) };
         lock(&self.shared.inboxes).insert(thread.to_owned(), sender);
         Inbox { texts, state }
+    }
+
+    /// The thread is not needed any more: the server may unload it.
+    pub(super) fn forget(&self, thread: &str) {
+        lock(&self.shared.inboxes).remove(thread);
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let params = json!({ "threadId": thread });
+        // Nobody waits for the answer; a server that is that busy keeps the thread.
+        let _ = self
+            .out
+            .try_send(json!({"method": "thread/unsubscribe", "id": id, "params": params}).to_string());
     }
 
     /// Asks, and waits for the answer. Asks again where the server has too much to do. Safe to cancel;
@@ -315,7 +332,7 @@ impl Shared {
                 None
             }
             (Some(method), id) => {
-                let is_beat = method.ends_with("elta") && id.is_none();
+                let is_beat = is_delta(method) && id.is_none();
                 let question = id.map(RawJson::from);
                 // A retry that is announced again and again is no sign of life.
                 let lives = method != "error";
@@ -350,10 +367,10 @@ impl Shared {
             return true;
         }
         let held = state.held.fetch_add(text.len(), Ordering::AcqRel) + text.len();
-        if held > HELD {
-            state.overrun.store(true, Ordering::Release);
+        if held > self.most_held {
+            state.overrun.cancel();
         }
-        if held > HELD || texts.send(text).is_err() {
+        if held > self.most_held || texts.send(text).is_err() {
             inboxes.remove(thread);
             return false;
         }

@@ -47,6 +47,7 @@ pub(super) async fn recover(inner: &Arc<Inner>, key: TurnKey, busy: Busy) -> Res
 fn ended(inner: &Inner, view: &TurnView<'_>, trace: &Trace) -> TurnEnd {
     let verdict = Run::new(&NAMESPACE.into()).judge(Some(view));
     let token = Token::new(inner.place.clone(), trace.thread.clone(), trace.shape.clone());
+    inner.remember(Some(token.clone()), None);
     TurnEnd {
         outcome: verdict.status.outcome(),
         text: verdict.text,

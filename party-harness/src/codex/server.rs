@@ -87,7 +87,8 @@ impl Server {
             cwd: &home,
             marker: &marker,
         };
-        let (running, pipes) = Running::start(&start, Some(guard)).await?;
+        // At SIGTERM it would first end the turns that run, which nobody hears.
+        let (running, pipes) = Running::start_with_host(&start, Some(guard)).await?;
         let Pipes { stdin, stdout, stderr } = pipes;
         let tail = Arc::new(Mutex::new(Vec::new()));
         let (address, listening) = oneshot::channel();

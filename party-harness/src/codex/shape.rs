@@ -188,6 +188,8 @@ impl Shape {
             if let Value::Object(config) = &mut config {
                 let mode = if self.asks_servers { "prompt" } else { "approve" };
                 config.insert("enabled".to_owned(), json!(true));
+                // Without it the turn would run without its tools, and say nothing of it.
+                config.entry("required").or_insert(json!(true));
                 config.insert("default_tools_approval_mode".to_owned(), json!(mode));
                 if !tools.is_empty() {
                     config.insert("enabled_tools".to_owned(), json!(tools));

@@ -43,7 +43,23 @@ impl Running {
     /// Starts a process; a lock names it, and is held until all that belongs to it is gone. Safe to
     /// cancel: what was started by then is killed.
     pub(crate) async fn start(start: &Start<'_>, lock: Option<lock::Guard>) -> Result<(Self, Pipes)> {
-        let (runtime, order) = (Handle::current(), Order::new(start));
+        Self::start_to_die_of(start, lock, spawner::TERM).await
+    }
+
+    /// The same, of a process that goes on with its work at SIGTERM: it is killed with its host.
+    pub(crate) async fn start_with_host(
+        start: &Start<'_>,
+        lock: Option<lock::Guard>,
+    ) -> Result<(Self, Pipes)> {
+        Self::start_to_die_of(start, lock, spawner::KILL).await
+    }
+
+    async fn start_to_die_of(
+        start: &Start<'_>,
+        lock: Option<lock::Guard>,
+        signal: &'static str,
+    ) -> Result<(Self, Pipes)> {
+        let (runtime, order) = (Handle::current(), Order::new(start, signal));
         let (name, install, marker) = (start.name.to_owned(), start.install.to_owned(), start.marker.clone());
         let started = spawner::run(move || {
             let _within = runtime.enter();

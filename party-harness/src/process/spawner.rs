@@ -24,8 +24,15 @@ use tokio::{
 const THREAD: &str = "party-spawner";
 const SETPRIV: &str = "setpriv";
 
-/// How `setpriv` is told. At SIGTERM a runtime ends its own children, which SIGKILL would leave behind.
-const ASKING: [&str; 3] = ["--pdeathsig", "TERM", "--"];
+/// How `setpriv` is told which signal to ask for.
+const ASKING: [&str; 3] = ["--pdeathsig", TERM, "--"];
+
+/// What a runtime is sent when its host dies. At SIGTERM it ends its own children, which SIGKILL would
+/// leave behind.
+pub(super) const TERM: &str = "TERM";
+
+/// For one that takes SIGTERM as a wish to end some time.
+pub(super) const KILL: &str = "KILL";
 
 /// How many spawns may wait for their turn.
 const WAITING: usize = 64;
@@ -71,11 +78,14 @@ pub(super) struct Order {
     args: Vec<String>,
     env: Environment,
     cwd: PathBuf,
+    /// What it is sent when its host dies.
+    at_death: &'static str,
 }
 
 impl Order {
-    pub(super) fn new(start: &Start<'_>) -> Self {
+    pub(super) fn new(start: &Start<'_>, at_death: &'static str) -> Self {
         Self {
+            at_death,
             program: start.program.to_owned(),
             args: start.args.to_vec(),
             env: start.env.clone(),
@@ -114,7 +124,9 @@ impl Order {
 
     fn through(&self, setpriv: &Path, program: &Path) -> io::Result<Child> {
         let mut command = self.command(setpriv);
-        let mut child = command.args(ASKING).arg(program).args(&self.args).spawn()?;
+        let [option, _, end] = ASKING;
+        command.args([option, self.at_death, end]);
+        let mut child = command.arg(program).args(&self.args).spawn()?;
         match armed(&mut child) {
             Ok(()) => Ok(child),
             Err(error) => {

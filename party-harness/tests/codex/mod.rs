@@ -90,24 +90,32 @@ fn message(text: &str) -> ModelMessage {
 /// its home.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    root: tempfile::TempDir,
+    root: PathBuf,
+    _temporary: Option<tempfile::TempDir>,
     env: BTreeMap<String, String>,
 }
 
 impl Bench {
     pub(crate) fn new() -> Self {
         let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let home = root.path().join("home").display().to_string();
+        let mut bench = Self::at(root.path().to_owned());
+        bench._temporary = Some(root);
+        bench
+    }
+
+    /// On folders that another process has made.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        let home = root.join("home").display().to_string();
         let env = [("HOME", home.as_str()), ("PATH", "/usr/bin:/bin"), ("OPENAI_API_KEY", "sk-fake")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-        let bench = Self { root, env };
+        let bench = Self { root, _temporary: None, env };
         bench.folder("home");
         bench
     }
 
     pub(crate) fn folder(&self, name: &str) -> PathBuf {
-        let path = self.root.path().join(name);
+        let path = self.root.join(name);
         fs::create_dir_all(&path).unwrap();
         path
     }

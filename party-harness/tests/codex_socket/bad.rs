@@ -85,6 +85,7 @@ async fn a_probe_of_an_attached_server_tells_its_version() {
 async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error() {
     for state in 0..6 {
         let fake = Fake::start().await;
+        let codex = fake.codex().reconnect_patience(Duration::from_millis(300));
         let serve = async {
             if state == 0 {
                 return drop(within(fake.listener.accept()).await.unwrap());
@@ -100,12 +101,12 @@ async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error()
                 peer.next().await;
             }
             if state == 5 {
-                peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+                peer.open().await;
                 peer.next().await;
             }
             let _ = peer.0.close(None).await;
         };
-        let (error, ()) = futures::join!(async { refusal(&fake.codex()).await }, serve);
+        let (error, ()) = futures::join!(async { refusal(&codex).await }, serve);
         let is_typed = matches!(error.kind(), ErrorKind::Io | ErrorKind::Protocol);
         assert!(is_typed && !error.to_string().is_empty(), "closed in state {state}: {error:?}");
     }
@@ -123,7 +124,7 @@ async fn a173_a_server_that_accepts_and_never_answers_is_a_typed_error() {
                 peer.greet().await;
             }
             if state > 1 {
-                peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+                peer.open().await;
             }
             peer
         };
@@ -185,7 +186,7 @@ async fn a173_a_frame_over_the_limit_is_a_typed_error_and_the_next_turn_works() 
         let _ = peer.0.send(Message::text("x".repeat(100_001))).await;
         let mut peer = fake.greeted().await;
         peer.answer("turn/interrupt", json!({})).await;
-        peer.answer("thread/resume", json!({"thread": {"id": THREAD, "status": {"type": "idle"}}})).await;
+        peer.resume("idle").await;
         peer.begin().await;
         peer.complete("completed", Some("Next.")).await;
         peer
@@ -269,6 +270,7 @@ async fn a_server_that_has_too_much_to_do_is_asked_again() {
     let session = bench.open(&codex, &tools).await;
     let serve = async {
         let mut peer = fake.greeted().await;
+        peer.configured().await;
         peer.refuse("thread/start", -32001, "Server overloaded; retry later.").await;
         peer.refuse("thread/start", -32001, "Server overloaded; retry later.").await;
         peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
@@ -287,7 +289,7 @@ async fn a_message_that_is_too_large_is_refused_before_a_model_is_asked() {
     let session = bench.open(&codex, &tools).await;
     let serve = async {
         let mut peer = fake.greeted().await;
-        peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+        peer.open().await;
         peer.refuse("turn/start", -32602, "Input exceeds the maximum length").await;
         peer
     };

@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 /// The client comes again, and looks what became of its turn.
 async fn comes_again(fake: &Fake, status: &str, turns: Value) -> Peer {
     let mut peer = fake.greeted().await;
-    let resumed =
-        peer.answer("thread/resume", json!({"thread": {"id": THREAD, "status": {"type": status}}})).await;
+    let resumed = peer.resume(status).await;
     assert_eq!((&resumed["threadId"], &resumed["excludeTurns"]), (&json!(THREAD), &json!(true)));
     assert_eq!(resumed["config"]["agents"]["enabled"], false, "the whole configuration: {resumed}");
     peer.answer("thread/turns/list", json!({ "data": turns })).await;
@@ -156,7 +155,7 @@ async fn a172_a_turn_that_outlived_its_host_is_gone_on_with() {
     let serve = async {
         let mut peer = fake.greeted().await;
         peer.answer("thread/turns/list", json!({ "data": [running] })).await;
-        peer.answer("thread/resume", json!({"thread": {"id": THREAD, "status": {"type": "active"}}})).await;
+        peer.resume("active").await;
         peer.call(3, "share").await;
         assert_eq!(peer.next().await["result"]["success"], true);
         peer.say("m", "Still here.").await;

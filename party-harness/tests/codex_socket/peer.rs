@@ -59,7 +59,7 @@ impl Fake {
     /// The next connection, with a turn that runs.
     pub(crate) async fn running(&self) -> Peer {
         let mut peer = self.greeted().await;
-        peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+        peer.open().await;
         peer.begin().await;
         peer
     }
@@ -126,7 +126,22 @@ impl Peer {
         let asked = self.answer("initialize", agent).await;
         assert_eq!(asked["capabilities"]["experimentalApi"], true);
         assert_eq!(self.next().await["method"], "initialized");
-        self.answer("config/read", json!({"config": {"mcp_servers": null}})).await;
+    }
+
+    /// Tells what its own configuration has; asked before a thread is opened.
+    pub(crate) async fn configured(&mut self) {
+        let config = json!({"mcp_servers": {"foreign": {"url": "http://127.0.0.1:9"}}});
+        self.answer("config/read", json!({ "config": config })).await;
+    }
+
+    pub(crate) async fn open(&mut self) -> Value {
+        self.configured().await;
+        self.answer("thread/start", json!({"thread": {"id": THREAD}})).await
+    }
+
+    pub(crate) async fn resume(&mut self, status: &str) -> Value {
+        self.configured().await;
+        self.answer("thread/resume", json!({"thread": {"id": THREAD, "status": {"type": status}}})).await
     }
 
     /// Takes a turn, and lets it begin.

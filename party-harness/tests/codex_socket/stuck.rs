@@ -5,7 +5,7 @@ use crate::{
     peer::{Fake, TURN},
 };
 use party_core::{Failure, Outcome};
-use party_harness::{Answer, Steered, TurnEvent};
+use party_harness::{Answer, Close, Steered, TurnEvent};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -70,6 +70,9 @@ async fn a173_a_turn_that_no_interrupt_ends_is_given_up() {
     let serve = async {
         let mut peer = fake.running().await;
         peer.answer("turn/interrupt", json!({})).await;
+        // The thread that was given up is none of the seat's any more.
+        peer.answer("thread/unsubscribe", json!({})).await;
+        peer.configured().await;
         peer.answer("thread/start", json!({"thread": {"id": "another"}})).await;
         peer
     };
@@ -180,7 +183,7 @@ async fn a_question_outlives_its_connection() {
         asked(&mut peer).await;
         drop(peer);
         let mut peer = fake.greeted().await;
-        peer.answer("thread/resume", json!({"thread": {"status": {"type": "active"}}})).await;
+        peer.resume("active").await;
         peer.answer("thread/turns/list", json!({"data": []})).await;
         asked(&mut peer).await;
         assert_eq!(peer.next().await, json!({"id": 7, "result": {"decision": "accept"}}));
@@ -240,7 +243,7 @@ async fn a_message_waits_until_the_turn_can_take_it_and_is_too_late_after() {
     let session = bench.open(&codex, &tools).await;
     let serve = async {
         let mut peer = fake.greeted().await;
-        peer.answer("thread/start", json!({"thread": {"id": crate::peer::THREAD}})).await;
+        peer.open().await;
         peer.answer("turn/start", json!({"turn": {"id": TURN}})).await;
         tokio::time::sleep(SHORT).await;
         peer.tell("turn/started", json!({"turn": {"id": TURN}})).await;
@@ -265,4 +268,41 @@ async fn a_message_waits_until_the_turn_can_take_it_and_is_too_late_after() {
         end_in(&events)
     };
     assert_eq!(futures::join!(play, serve).0.text.as_deref(), Some("As you say."));
+}
+
+/// Who is not read holds up nobody, and does not pile up.
+#[tokio::test]
+async fn a_turn_that_is_not_read_is_stopped_when_too_much_waits() {
+    let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
+    let codex = fake.codex().frame_limit(100_000).stop_patience(Duration::from_secs(30));
+    let session = bench.open(&codex, &tools).await;
+    let (turn, mut peer) = futures::join!(begin(&session, request(1, "Go.", &[])), fake.running());
+    let much = "x".repeat(90_000);
+    for n in 0..200 {
+        // The client may be faster than its host.
+        peer.tell("item/new", json!({"item": n, "text": much})).await;
+    }
+    peer.answer("turn/interrupt", json!({})).await;
+    peer.complete("interrupted", None).await;
+    let end = end_of(turn).await;
+    assert_eq!((end.outcome, end.failure), (Outcome::Failed, Some(Failure::Other)), "{end:?}");
+    assert_eq!(end.reason.as_deref(), Some("too much waits for the host to read it"));
+}
+
+/// A session is closed whether its turn is read or not.
+#[tokio::test]
+async fn a_close_does_not_wait_for_a_reader() {
+    let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
+    let codex = fake.codex();
+    let session = bench.open(&codex, &tools).await;
+    let (turn, mut peer) = futures::join!(begin(&session, request(1, "Go.", &[])), fake.running());
+    for n in 0..1000 {
+        peer.tell("item/new", json!({ "item": n })).await;
+    }
+    let serve = async {
+        peer.answer("turn/interrupt", json!({})).await;
+        peer.complete("interrupted", None).await;
+    };
+    futures::join!(serve, async { crate::codex::within(session.close(Close::Orderly)).await.unwrap() });
+    assert_eq!(end_of(turn).await.outcome, Outcome::Cancelled);
 }

@@ -15,7 +15,7 @@ async fn a047_a_prompt_a_tool_call_its_result_and_the_answer() {
     let session = bench.open(&codex, &tools).await;
     let serve = async {
         let mut peer = fake.greeted().await;
-        let started = peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+        let started = peer.open().await;
         assert_eq!(started["baseInstructions"], "You are seat 1.");
         assert_eq!(started["dynamicTools"][0]["name"], "party");
         assert_eq!(started["dynamicTools"][0]["tools"][0]["name"], "share");
@@ -91,7 +91,7 @@ async fn a_turn_with_other_tools_runs_in_another_thread() {
         peer.complete("completed", Some("One.")).await;
         peer.begin().await;
         peer.complete("completed", Some("Two.")).await;
-        peer.answer("thread/start", json!({"thread": {"id": THREAD}})).await;
+        peer.open().await;
         peer.begin().await;
         peer.complete("completed", Some("Three.")).await;
         peer

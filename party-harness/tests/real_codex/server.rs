@@ -1,7 +1,7 @@
 //! The server of one's own: its door, its end, and what outlives it.
 
 use crate::{
-    codex::{Tools, begin, end_of, request, run, tool, within},
+    codex::{Tools, begin, end_of, holds, request, run, tool, within},
     mcp::McpServer,
     stage::{Stage, kill, offered, said},
 };
@@ -240,4 +240,59 @@ async fn a172_a_binary_without_websockets_on_a_port_is_reached_otherwise() {
         codex.shutdown().await.unwrap();
         assert_eq!(stage.of_server(), [] as [i32; 0]);
     }
+}
+
+/// A server of the host's that does not start is no turn without tools.
+#[tokio::test]
+async fn an_mcp_server_that_is_dead_is_a_typed_error_before_a_model_is_asked() {
+    let stage = Stage::new(three()).await;
+    let codex = stage.codex().mcp_server("docs", json!({"url": "http://127.0.0.1:9/mcp"}));
+    let session = stage.open(&codex).await;
+    let mut asked = request(1, "cue-1", &["share"]);
+    asked.own_tools = vec!["mcp__docs".to_owned()];
+    let error = within(session.turn(asked)).await.unwrap_err();
+    assert!(error.to_string().contains("docs"), "{error}");
+    assert_eq!(stage.fake.model_requests().len(), 0);
+    let end = run(&session, request(2, "cue-2", &["share"])).await;
+    assert_eq!(end.text.as_deref(), Some("Answer 2."));
+    codex.shutdown().await.unwrap();
+}
+
+/// The server dies with its host; what that leaves behind, the next one ends.
+#[tokio::test]
+async fn a171_a_killed_host_takes_its_server_with_it_and_the_next_one_ends_the_rest() {
+    let command = json!({"cmd": "setsid sleep 987 & sleep 987", "yield_time_ms": 30000});
+    let scenario = Scenario::new()
+        .turn(ModelTurn::text("Next.").when("cue-2"))
+        .turn(ModelTurn::tool_use("exec_command", command));
+    let stage = Stage::new(scenario).await;
+    let mut host = std::process::Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "server::a_host_to_be_killed", "--ignored", "--nocapture"]);
+    host.env("BENCH_ROOT", stage.bench.folder("")).env("BENCH_MODEL", stage.fake.base_url());
+    let mut host = host.spawn().unwrap();
+    holds("the tool runs", || stage.of_seat().len() >= 3).await;
+    host.kill().unwrap();
+    host.wait().unwrap();
+    holds("the server is gone", || stage.of_server().is_empty()).await;
+    let codex = stage.codex();
+    let session = stage.open(&codex).await;
+    assert_eq!(stage.of_seat(), [] as [i32; 0]);
+    let recovery = within(session.recover(crate::codex::key(1, 1))).await.unwrap();
+    assert!(matches!(recovery, Recovery::Unknown), "{recovery:?}");
+    let end = run(&session, request(2, "cue-2", &[])).await;
+    assert_eq!(end.text.as_deref(), Some("Next."));
+    codex.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+#[ignore = "the part of another test that is killed"]
+async fn a_host_to_be_killed() {
+    let (Some(root), Ok(model)) = (std::env::var_os("BENCH_ROOT"), std::env::var("BENCH_MODEL")) else {
+        return;
+    };
+    let bench = crate::codex::Bench::at(root.into());
+    let codex = crate::stage::on(&bench, &model, Codex::new(codex_binary()));
+    let mut request = request(1, "cue-1", &[]);
+    request.own_tools = vec!["shell".to_owned()];
+    run(&bench.open(&codex, &Tools::new()).await, request).await;
 }

@@ -23,16 +23,7 @@ impl Stage {
     }
 
     pub(crate) fn on(&self, codex: Codex) -> Codex {
-        let provider = json!({"name": "fake", "base_url": format!("{}/v1", self.fake.base_url()),
-            "wire_api": "responses", "env_key": "OPENAI_API_KEY", "request_max_retries": 1,
-            "stream_max_retries": 1});
-        codex
-            .env(self.bench.env())
-            .home(self.home())
-            .model("fake-1")
-            .config("model_provider", "fake")
-            .config("model_providers.fake", provider)
-            .stop_patience(Duration::from_secs(5))
+        on(&self.bench, self.fake.base_url(), codex)
     }
 
     pub(crate) fn home(&self) -> PathBuf {
@@ -49,8 +40,26 @@ impl Stage {
     }
 
     pub(crate) fn of_server(&self) -> Vec<i32> {
-        pids("PARTY_CODEX_HOME", &self.home().display().to_string())
+        let all = pids("PARTY_CODEX_HOME", &self.home().display().to_string());
+        let is_server = |pid: &i32| {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.contains("app-server") && !command.contains("--help")
+        };
+        all.into_iter().filter(is_server).collect()
     }
+}
+
+/// The harness with the fake model at this address, and the bench's folders.
+pub(crate) fn on(bench: &Bench, model: &str, codex: Codex) -> Codex {
+    let provider = json!({"name": "fake", "base_url": format!("{model}/v1"), "wire_api": "responses",
+        "env_key": "OPENAI_API_KEY", "request_max_retries": 1, "stream_max_retries": 1});
+    codex
+        .env(bench.env())
+        .home(bench.folder("codex-home"))
+        .model("fake-1")
+        .config("model_provider", "fake")
+        .config("model_providers.fake", provider)
+        .stop_patience(Duration::from_secs(5))
 }
 
 /// The processes that live whose environment has this variable.
@@ -65,9 +74,9 @@ pub(crate) fn pids(name: &str, value: &str) -> Vec<i32> {
     .collect()
 }
 
+/// Kills a process; one that helped another for a moment may be gone.
 pub(crate) fn kill(pid: i32) {
-    let status = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
-    assert!(status.unwrap().success());
+    std::process::Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
 }
 
 /// The tools that a request offers, with their namespaces, wherever in it they stand.

@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use party_harness::{Harness as _, ToolPort, TurnEvent, TurnRequest};
 use serde_json::{Value, json};
 use std::{fs, sync::Arc};
-use test_support::{ModelTurn, Scenario};
+use test_support::{Block, ModelTurn, Scenario};
 use tokio::net::TcpListener;
 
 fn shares() -> Scenario {
@@ -122,4 +122,25 @@ async fn a_command_has_the_seats_environment_without_secrets() {
     });
     assert_eq!(used, Some(("shell", json!("/bin/bash -lc env"))));
     codex.shutdown().await.unwrap();
+}
+
+/// Its editor cannot be taken from some models; it writes where the turn lists it, and nowhere else.
+#[tokio::test]
+async fn codexs_editor_writes_only_for_a_turn_that_lists_it() {
+    for own in [vec![], vec!["apply_patch".to_owned()]] {
+        let patch = "*** Begin Patch\n*** Add File: made.txt\n+hello\n*** End Patch\n";
+        let mut call = Block::tool_use("custom:apply_patch", json!({}));
+        if let Block::ToolUse { raw_json, .. } = &mut call {
+            *raw_json = Some(patch.to_owned());
+        }
+        let scenario = Scenario::new().turn(ModelTurn::empty().block(call)).turn(ModelTurn::text("Done."));
+        let stage = Stage::new(scenario).await;
+        let codex = stage.codex().model("gpt-5.5");
+        let (mut request, is_listed) = (request(1, "Write.", &[]), !own.is_empty());
+        request.own_tools = own;
+        let events = events_of(begin(&stage.open(&codex).await, request).await).await;
+        assert_eq!(end_in(&events).text.as_deref(), Some("Done."), "{events:?}");
+        assert_eq!(stage.bench.folder("work-1").join("made.txt").exists(), is_listed);
+        codex.shutdown().await.unwrap();
+    }
 }

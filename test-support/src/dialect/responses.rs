@@ -1,8 +1,20 @@
-//! The responses API of OpenAI. A tool named `space.tool` is called in that namespace.
+//! The responses API of OpenAI. A tool named `space.tool` is called in that namespace, and one named
+//! `custom:tool` with a text instead of JSON.
 
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Piece, Step};
+
+/// What the names of tools begin with that take a text.
+const CUSTOM: &str = "custom:";
+
+/// Where the arguments of a call stand.
+fn arguments(piece: &Piece) -> &'static str {
+    match piece {
+        Piece::Call { name, .. } if name.starts_with(CUSTOM) => "input",
+        _ => "arguments",
+    }
+}
 
 pub(super) fn message(answer: &Answer) -> Value {
     let output = answer.pieces.iter().enumerate().map(|(index, piece)| item(answer, index, piece)).collect();
@@ -41,7 +53,13 @@ fn piece_steps(answer: &Answer, index: usize, piece: &Piece, steps: &mut Vec<Ste
     let (kind, text) = match piece {
         Piece::Text(text) => ("response.output_text", text),
         Piece::Thinking { text, .. } => ("response.reasoning_summary_text", text),
-        Piece::Call { streamed, .. } => ("response.function_call_arguments", streamed),
+        Piece::Call { streamed, .. } => (
+            match arguments(piece) {
+                "input" => "response.custom_tool_call_input",
+                _ => "response.function_call_arguments",
+            },
+            streamed,
+        ),
     };
     let event = |suffix: &str, key: &str, value: Value| {
         json!({"type": format!("{kind}.{suffix}"), "item_id": item_id(answer, index), "output_index": index,
@@ -59,7 +77,7 @@ fn piece_steps(answer: &Answer, index: usize, piece: &Piece, steps: &mut Vec<Ste
             "output_index": index, "content_index": 0, "summary_index": 0, "part": part})));
     }
     answer.deltas(text, steps, |part| event("delta", "delta", json!(part)));
-    let key = if matches!(piece, Piece::Call { .. }) { "arguments" } else { "text" };
+    let key = if matches!(piece, Piece::Call { .. }) { arguments(piece) } else { "text" };
     steps.push(Step::Event(event("done", key, json!(text))));
 }
 
@@ -70,6 +88,11 @@ fn item(answer: &Answer, index: usize, piece: &Piece) -> Value {
             "content": [{"type": "output_text", "text": text, "annotations": []}]}),
         Piece::Thinking { text, signature } => json!({"type": "reasoning", "id": id,
             "summary": [{"type": "summary_text", "text": text}], "encrypted_content": signature}),
+        Piece::Call { id: call, name, streamed, .. } if name.starts_with(CUSTOM) => {
+            let name = name.trim_start_matches(CUSTOM);
+            json!({"type": "custom_tool_call", "id": id, "call_id": call, "status": "completed", "name": name,
+                "input": streamed})
+        }
         Piece::Call { id: call, name, streamed, .. } => {
             let (space, name) =
                 name.rsplit_once('.').map_or((None, name.as_str()), |(space, name)| (Some(space), name));
@@ -88,7 +111,7 @@ fn opening(whole: &Value, piece: &Piece) -> Value {
     match piece {
         Piece::Text(_) => (opening["content"], opening["status"]) = (json!([]), json!("in_progress")),
         Piece::Thinking { .. } => opening["summary"] = json!([]),
-        Piece::Call { .. } => opening["arguments"] = json!(""),
+        Piece::Call { .. } => opening[arguments(piece)] = json!(""),
     }
     opening
 }

@@ -1,22 +1,22 @@
-//! What is read of a frame: found in one pass, and left in its text.
+//! What is read of a message: found in its text, and left there.
 
 use crate::claude_code::codec::view::Json;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-/// A line: a frame as it came, or one within a recording's line.
+/// A line: a message as it came, or one within a recording's line.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Line<'a> {
     #[serde(borrow)]
     pub(super) dir: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) msg: Option<Frame<'a>>,
+    pub(super) msg: Option<Head<'a>>,
     #[serde(borrow)]
     method: Option<Json<'a>>,
     #[serde(borrow)]
     id: Option<Json<'a>>,
     #[serde(borrow)]
-    params: Option<Params<'a>>,
+    params: Option<Json<'a>>,
     #[serde(borrow)]
     result: Option<Json<'a>>,
     #[serde(borrow)]
@@ -28,33 +28,65 @@ impl<'a> Line<'a> {
         serde_json::from_str(text).ok()
     }
 
-    /// The line as the frame that it is.
-    pub(super) fn into_frame(self) -> Frame<'a> {
+    /// The line as the message that it is.
+    pub(super) fn into_head(self) -> Head<'a> {
         let Self { method, id, params, result, error, .. } = self;
-        Frame { method, id, params: params.unwrap_or_default(), result, error }
+        Head { method, id, params, result, error }
     }
 }
 
-/// A message of the protocol. All fields are there, whatever the message.
+/// What all messages have.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+pub(super) struct Head<'a> {
+    #[serde(borrow)]
+    method: Option<Json<'a>>,
+    #[serde(borrow)]
+    id: Option<Json<'a>>,
+    #[serde(borrow)]
+    params: Option<Json<'a>>,
+    #[serde(borrow)]
+    result: Option<Json<'a>>,
+    #[serde(borrow)]
+    error: Option<Json<'a>>,
+}
+
+impl<'a> Head<'a> {
+    /// The method of a message that asks nothing: the most of them are not looked at any further.
+    pub(super) fn notification(&self) -> Option<&'a str> {
+        self.method.filter(|_| self.id.is_none()).and_then(plain)
+    }
+
+    /// The message with what it is about; `None` where that is of no known shape.
+    pub(super) fn into_frame(self) -> Option<Frame<'a>> {
+        let Self { method, id, params, result, error } = self;
+        let params = match params {
+            Some(params) => serde_json::from_str(params.get()).ok()?,
+            None => Params::default(),
+        };
+        Some(Frame { method, id, params, result, error })
+    }
+}
+
+/// Whether a method tells of a piece of a text, which is told whole later.
+pub(in crate::codex) fn is_delta(method: &str) -> bool {
+    method.ends_with("elta")
+}
+
+/// A message of the protocol. All fields are there, whatever the message.
+#[derive(Debug, Default)]
 pub(in crate::codex) struct Frame<'a> {
-    #[serde(borrow)]
-    pub(in crate::codex) method: Option<Json<'a>>,
-    #[serde(borrow)]
+    method: Option<Json<'a>>,
     pub(in crate::codex) id: Option<Json<'a>>,
-    #[serde(borrow, deserialize_with = "or_none")]
     pub(in crate::codex) params: Params<'a>,
-    #[serde(borrow)]
     pub(in crate::codex) result: Option<Json<'a>>,
-    #[serde(borrow)]
     pub(in crate::codex) error: Option<Json<'a>>,
 }
 
 impl<'a> Frame<'a> {
     /// Reads a frame; `None` where the text is no JSON object, or none of a message's shape.
     pub(in crate::codex) fn read(text: &'a str) -> Option<Self> {
-        Line::read(text).map(Line::into_frame)
+        Line::read(text)?.into_head().into_frame()
     }
 
     /// The method as it is written; none of those that are known needs an escape.
@@ -68,11 +100,6 @@ pub(super) fn plain(json: Json<'_>) -> Option<&str> {
     json.get().strip_prefix('"')?.strip_suffix('"')
 }
 
-/// Null is as good as nothing.
-fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Params<'de>, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
 /// What messages are about.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -82,13 +109,13 @@ pub(in crate::codex) struct Params<'a> {
     #[serde(borrow)]
     pub(in crate::codex) turn_id: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(in crate::codex) turn: Option<TurnView<'a>>,
+    turn: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) item: Option<Item<'a>>,
+    item: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) token_usage: Option<TokenUsage<'a>>,
+    token_usage: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) error: Option<Trouble<'a>>,
+    error: Option<Json<'a>>,
     #[serde(borrow)]
     pub(super) will_retry: Option<Json<'a>>,
     #[serde(borrow)]
@@ -114,6 +141,39 @@ pub(in crate::codex) struct Params<'a> {
     pub(super) server_name: Option<Json<'a>>,
     #[serde(borrow, rename = "_meta")]
     pub(super) meta: Option<Json<'a>>,
+}
+
+impl<'a> Params<'a> {
+    /// The name of the turn that it is about.
+    pub(in crate::codex) fn turn_name(&self) -> Option<&'a str> {
+        plain(self.turn_id.or_else(|| self.turn?.field("id"))?)
+    }
+
+    pub(super) fn turn(&self) -> Option<TurnView<'a>> {
+        of(self.turn)
+    }
+
+    pub(super) fn item(&self) -> Option<Item<'a>> {
+        of(self.item)
+    }
+
+    /// The item's kind where that is told first, as servers do.
+    pub(super) fn item_kind(&self) -> Option<&'a str> {
+        Some(self.item?.get().strip_prefix(r#"{"type":""#)?.split_once('"')?.0)
+    }
+
+    pub(super) fn token_usage(&self) -> Option<TokenUsage<'a>> {
+        of(self.token_usage)
+    }
+
+    pub(super) fn error(&self) -> Option<Trouble<'a>> {
+        of(self.error)
+    }
+}
+
+/// A part of a message, where it is of a known shape.
+fn of<'a, T: Deserialize<'a>>(json: Option<Json<'a>>) -> Option<T> {
+    serde_json::from_str(json?.get()).ok()
 }
 
 /// A turn in a message.
@@ -156,6 +216,20 @@ pub(super) struct TokenUsage<'a> {
     pub(super) total: Option<Json<'a>>,
     #[serde(borrow)]
     pub(super) last: Option<Json<'a>>,
+}
+
+/// Tokens as a server counts them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Counts<'a> {
+    #[serde(borrow)]
+    pub(super) input_tokens: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) cached_input_tokens: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) cache_write_input_tokens: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) output_tokens: Option<Json<'a>>,
 }
 
 /// Something that a turn consists of.

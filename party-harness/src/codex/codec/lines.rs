@@ -2,7 +2,7 @@
 
 use super::{
     Asked, Decoded, Decoder, RUNS,
-    frame::{Frame, Line, plain},
+    frame::{Frame, Line, is_delta, plain},
     run::Run,
 };
 use crate::{
@@ -19,26 +19,28 @@ use std::sync::Arc;
 /// How much of a line that is no JSON is shown.
 const SHOWN: usize = 4096;
 
-/// Methods that belong to no turn and are known.
-const KNOWN: [&str; 17] = [
-    "account/rateLimits/updated",
-    "account/updated",
-    "mcpServer/startupStatus/updated",
-    "remoteControl/status/changed",
-    "skills/changed",
-    "thread/archived",
-    "thread/closed",
-    "thread/compacted",
-    "thread/goal/cleared",
-    "thread/goal/updated",
-    "thread/name/updated",
-    "thread/queue/changed",
-    "thread/readState/changed",
-    "thread/settings/updated",
-    "thread/started",
-    "thread/status/changed",
-    "thread/unarchived",
-];
+/// Whether a method belongs to no turn and is known.
+fn is_known(method: &str) -> bool {
+    matches!(
+        method,
+        "account/rateLimits/updated"
+            | "account/updated"
+            | "mcpServer/startupStatus/updated"
+            | "remoteControl/status/changed"
+            | "skills/changed"
+            | "thread/archived"
+            | "thread/closed"
+            | "thread/goal/cleared"
+            | "thread/goal/updated"
+            | "thread/name/updated"
+            | "thread/queue/changed"
+            | "thread/readState/changed"
+            | "thread/settings/updated"
+            | "thread/started"
+            | "thread/status/changed"
+            | "thread/unarchived"
+    )
+}
 
 impl Decoder {
     pub(super) fn line(&mut self, line: Cut<'_>) {
@@ -60,23 +62,26 @@ impl Decoder {
         }
     }
 
-    fn object<'a>(&mut self, mut line: Line<'a>, text: &'a str) {
-        match line.dir.and_then(plain) {
-            None => self.frame(line.into_frame(), text),
-            Some("s2c") => {
-                let Some(frame) = line.msg.take() else { return };
-                // The frame's own text is looked for where it is handed on.
-                self.frame(frame, text);
-            }
-            Some(_) => {}
+    fn object(&mut self, line: Line<'_>, text: &str) {
+        let head = match line.dir.and_then(plain) {
+            None => line.into_head(),
+            Some("s2c") => line.msg.unwrap_or_default(),
+            Some(_) => return,
+        };
+        if head.notification().is_some_and(|method| is_delta(method) || is_known(method)) {
+            return;
+        }
+        match head.into_frame() {
+            Some(frame) => self.frame(&frame, text),
+            None => self.other(own(text)),
         }
     }
 
-    fn frame(&mut self, frame: Frame<'_>, text: &str) {
+    fn frame(&mut self, frame: &Frame<'_>, text: &str) {
         match (frame.method(), frame.id) {
-            (Some(method), Some(id)) => self.asked(Asked::read(method, id, &frame)),
-            (Some(method), None) => self.told(method, &frame, text),
-            (None, Some(id)) => self.answered(id, &frame),
+            (Some(method), Some(id)) => self.asked(Asked::read(method, id, frame)),
+            (Some(method), None) => self.told(method, frame, text),
+            (None, Some(id)) => self.answered(id, frame),
             (None, None) => self.other(own(text)),
         }
     }
@@ -99,11 +104,9 @@ impl Decoder {
 
     fn told(&mut self, method: &str, frame: &Frame<'_>, text: &str) {
         let params = &frame.params;
-        let turn = params.turn_id.or_else(|| params.turn.as_ref()?.id).and_then(plain);
-        match (turn, params.thread_id.and_then(plain)) {
+        match (params.turn_name(), params.thread_id.and_then(plain)) {
             (Some(turn), Some(thread)) => self.of_turn(thread, turn, frame, text),
             _ if method == "serverRequest/resolved" => self.settled(params.request_id),
-            _ if KNOWN.contains(&method) => {}
             _ => self.other(own(text)),
         }
     }

@@ -2,14 +2,13 @@
 //!
 //! ```text
 //! bytes ── lines ── frame ──> by turn ──> Run: items ──> events
-//!                  (one pass)              │    usage
+//!                     │                   │    usage
 //!                     │                    └ turn/completed ──> verdict, once
 //!                     ├ a question of the server ──> Asked
 //!                     └ of no turn, and unknown ──> Other
 //! ```
 //!
-//! serde_json finds what is read of a frame in one pass over its text; no value is built. Deltas are
-//! passed over: `item/completed` has the whole text, also of those that were lost with a connection.
+//! serde_json finds what is read of a frame in its text, and no value is built. Deltas are passed over: `item/completed` has the whole text, also of those that were lost with a connection.
 
 mod asked;
 mod failure;
@@ -20,7 +19,7 @@ mod run;
 mod verdict;
 
 pub use asked::{Asked, Question};
-pub(super) use frame::{Frame, TurnView};
+pub(super) use frame::{Frame, TurnView, is_delta};
 pub(super) use item::{PATCH, SHELL};
 pub(super) use run::Run;
 pub(super) use verdict::one_line;

@@ -2,7 +2,7 @@
 
 use super::{
     failure,
-    frame::{Frame, Item, TokenUsage, Trouble, TurnView, plain},
+    frame::{Counts, Frame, Item, TokenUsage, Trouble, TurnView, is_delta, plain},
     lines::own,
     verdict::{Status, Verdict, one_line},
 };
@@ -17,17 +17,11 @@ use party_core::{Cost, Failure, Usage};
 use std::sync::Arc;
 
 /// Methods of turns that are known and tell a host nothing.
-const QUIET: [&str; 14] = [
-    "item/agentMessage/delta",
-    "item/commandExecution/outputDelta",
+const QUIET: [&str; 8] = [
     "item/commandExecution/terminalInteraction",
-    "item/fileChange/outputDelta",
     "item/fileChange/patchUpdated",
     "item/mcpToolCall/progress",
-    "item/plan/delta",
     "item/reasoning/summaryPartAdded",
-    "item/reasoning/summaryTextDelta",
-    "item/reasoning/textDelta",
     "turn/diff/updated",
     "turn/plan/updated",
     "turn/started",
@@ -67,17 +61,23 @@ impl Run {
         out: &mut Vec<TurnEvent>,
     ) -> Option<Verdict> {
         let method = frame.method().unwrap_or_default();
-        if self.judged || QUIET.contains(&method) {
+        if self.judged || is_delta(method) || QUIET.contains(&method) {
             return None;
         }
         let params = &frame.params;
-        let known = match (method, &params.item) {
-            ("item/started", Some(item)) => self.began(item, out),
-            ("item/completed", Some(item)) => self.ended(item, out),
-            ("error" | "thread/tokenUsage/updated", _) if !self.seen.insert(Kind::Line, text) => true,
-            ("thread/tokenUsage/updated", _) => self.used_tokens(params.token_usage.as_ref(), out),
-            ("error", _) => self.troubled(params.error.as_ref(), params.will_retry, out),
-            ("turn/completed", _) => return Some(self.judge(params.turn.as_ref())),
+        let known = match method {
+            "item/started" => match params.item_kind() {
+                Some("userMessage" | "agentMessage" | "reasoning" | "functionCallOutput") => true,
+                _ => params.item().is_some_and(|item| self.began(&item, out)),
+            },
+            "item/completed" => match params.item_kind() {
+                Some("userMessage" | "functionCallOutput") => true,
+                _ => params.item().is_some_and(|item| self.ended(&item, out)),
+            },
+            "thread/tokenUsage/updated" => self.used_tokens(params.token_usage(), out),
+            "error" if !self.seen.insert(Kind::Line, text) => true,
+            "error" => self.troubled(params.error(), params.will_retry, out),
+            "turn/completed" => return Some(self.judge(params.turn().as_ref())),
             _ => false,
         };
         if !known {
@@ -101,8 +101,8 @@ impl Run {
     /// The end as a list of turns tells it, where its notification was missed.
     pub(in crate::codex) fn judge(&mut self, turn: Option<&TurnView<'_>>) -> Verdict {
         let status = turn.and_then(|turn| turn.status).and_then(plain);
-        let last = turn.and_then(|turn| turn.items).and_then(last_message).map(Arc::from);
-        let text = self.answer.clone().or(last).or_else(|| self.text());
+        let last = || turn?.items.and_then(last_message).map(Arc::from);
+        let text = self.answer.clone().or_else(last).or_else(|| self.text());
         let is_blank = text.as_ref().is_none_or(|text| text.trim().is_empty());
         let trouble = turn.and_then(|turn| turn.error.clone());
         let (status, reason, failure) = match status {
@@ -158,12 +158,14 @@ impl Run {
 
     /// Told after each model call, and again when a thread is resumed. The thread's total tells of
     /// calls that were missed.
-    fn used_tokens(&mut self, usage: Option<&TokenUsage<'_>>, out: &mut Vec<TurnEvent>) -> bool {
-        let Some(total) = usage.and_then(|usage| usage.total).map(tokens) else { return false };
-        if self.total == Some(total) {
+    fn used_tokens(&mut self, usage: Option<TokenUsage<'_>>, out: &mut Vec<TurnEvent>) -> bool {
+        let Some(usage) = usage else { return false };
+        let Some(total) = usage.total else { return false };
+        if !self.seen.insert(Kind::Line, total.get()) {
             return true;
         }
-        let last = usage.and_then(|usage| usage.last).map(tokens).unwrap_or_default();
+        let total = tokens(total);
+        let last = usage.last.map(tokens).unwrap_or_default();
         let used = self.total.and_then(|before| since(&before, &total)).unwrap_or(last);
         (self.total, self.closed) = (Some(total), true);
         if used != Usage::default() {
@@ -177,11 +179,11 @@ impl Run {
     /// An error that is not retried is told again by the turn's end.
     fn troubled(
         &mut self,
-        trouble: Option<&Trouble<'_>>,
+        trouble: Option<Trouble<'_>>,
         will_retry: Option<Json<'_>>,
         out: &mut Vec<TurnEvent>,
     ) -> bool {
-        let Some(trouble) = trouble else { return false };
+        let Some(trouble) = &trouble else { return false };
         if failure::of(trouble) == Failure::RateLimited {
             out.push(TurnEvent::RateLimit { rejected: true, resets_at: None });
         }
@@ -206,12 +208,12 @@ fn last_message(items: Json<'_>) -> Option<String> {
 
 /// Cached tokens are part of the server's figure for those that were read.
 fn tokens(counts: Json<'_>) -> Usage {
-    let counts = counts.fields();
-    let count = |name| counts.get(name).and_then(Json::u64).unwrap_or(0);
-    let (read, written) = (count("cachedInputTokens"), count("cacheWriteInputTokens"));
+    let counts: Counts<'_> = serde_json::from_str(counts.get()).unwrap_or_default();
+    let count = |count: Option<Json<'_>>| count.and_then(Json::u64).unwrap_or(0);
+    let (read, written) = (count(counts.cached_input_tokens), count(counts.cache_write_input_tokens));
     let mut usage = Usage::default();
-    usage.input_tokens = count("inputTokens").saturating_sub(read.saturating_add(written));
-    usage.output_tokens = count("outputTokens");
+    usage.input_tokens = count(counts.input_tokens).saturating_sub(read.saturating_add(written));
+    usage.output_tokens = count(counts.output_tokens);
     usage.cache_read_tokens = read;
     usage.cache_write_tokens = written;
     usage

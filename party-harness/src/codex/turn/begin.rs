@@ -76,17 +76,21 @@ impl Order {
     /// `asked` says whether the server may have been asked to start the turn, and says so from now on.
     async fn once(&self, asked: &mut bool) -> Result<Started, Stumble> {
         let inner = &self.inner;
+        let is_fit = |token: &Token| token.shape == self.shape.hash();
+        let (told, cut_off) = (inner.token(), self.cut_off());
+        let is_cut_off = told.is_none() && cut_off.is_some();
+        let known = told.or(cut_off).filter(is_fit);
         // What cannot be told is found out before anything is started.
-        let known = inner.token().filter(|token| token.shape == self.shape.hash());
-        let full = if known.is_none() { Some(self.full().await?) } else { None };
+        let full = if known.is_none() || is_cut_off { Some(self.full().await?) } else { None };
         let link = inner.hub.link(&inner.spec.env).await?;
         if *asked && let Some(started) = self.found(&link).await? {
             return Ok(started);
         }
         let ready = self.ready(&link, known).await?;
         let (text, sent) = match (ready.remembers, full) {
-            (true, _) => (self.news(&link, &ready.thread).await?, Sent::Delta),
-            (false, Some(full)) => (full, Sent::Full),
+            (true, None) => (self.news(&link, &ready.thread).await?, Sent::Delta),
+            (true, Some(_)) if self.has_message(&link, &ready.thread).await? => (self.go_on(), Sent::Delta),
+            (_, Some(full)) => (full, Sent::Full),
             (false, None) => (self.full().await?, Sent::Full),
         };
         self.trace(&ready.thread).await?;
@@ -94,6 +98,13 @@ impl Order {
         let turn = self.start(&link, &ready.thread, &text).await?;
         let Ready { thread, inbox, .. } = ready;
         Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+    }
+
+    /// The thread of an earlier attempt at this turn whose host died before it could keep the token.
+    fn cut_off(&self) -> Option<Token> {
+        let (key, trace) = (self.request.key, self.inner.trace()?);
+        let is_own = key.attempt > 1 && (trace.key.session, trace.key.turn) == (key.session, key.turn);
+        is_own.then(|| Token::new(self.inner.place.clone(), trace.thread, trace.shape))
     }
 
     /// The turn, where the server was asked for it and its answer did not come.
@@ -128,7 +139,7 @@ impl Order {
             }
             match self.resume(link, &thread).await {
                 Ok(_) => {
-                    self.inner.remember(Some(token), Some(link.generation));
+                    self.inner.remember(Some(token), Some(link));
                     return Ok(Ready { thread, inbox, remembers: true });
                 }
                 // It is not there any more: its folder is another, or was emptied.
@@ -136,8 +147,7 @@ impl Order {
                 Err(trouble) => return Err(trouble.into()),
             }
         }
-        let foreign = link.foreign.get().map_or(&[][..], Vec::as_slice);
-        let params = self.shape.start(&self.inner.hub.setup, &self.inner.spec, foreign);
+        let params = self.shape.start(&self.inner.hub.setup, &self.inner.spec, &self.foreign(link).await?);
         let said = link.request("thread/start", params).await?;
         let thread = Json::read(said.get()).and_then(|said| said.field("thread")?.field("id")?.string());
         let thread = thread.ok_or_else(|| strange("thread/start"))?;
@@ -147,11 +157,22 @@ impl Order {
 
     /// Loads a thread with all that it needs; gives what it does.
     pub(in crate::codex) async fn resume(&self, link: &Link, thread: &str) -> Result<String, Trouble> {
-        let foreign = link.foreign.get().map_or(&[][..], Vec::as_slice);
-        let params = self.shape.resume(&self.inner.hub.setup, &self.inner.spec, foreign, thread);
+        let foreign = self.foreign(link).await?;
+        let params = self.shape.resume(&self.inner.hub.setup, &self.inner.spec, &foreign, thread);
         let said = link.request("thread/resume", params).await?;
         let status = Json::read(said.get()).and_then(|said| said.field("thread")?.field("status"));
         Ok(status.and_then(|status| status.field("type")?.string()).unwrap_or_default())
+    }
+
+    /// The names of the MCP servers that the server's own configuration has, and that of the seat's
+    /// folder. None of them is for a party.
+    async fn foreign(&self, link: &Link) -> Result<Vec<String>, Trouble> {
+        let params = json!({"includeLayers": false, "cwd": self.inner.spec.cwd});
+        let said = link.request("config/read", params).await?;
+        let config = Json::read(said.get()).and_then(|said| said.field("config"));
+        let servers = config.and_then(|config| config.field("mcp_servers"));
+        let servers = servers.map(Json::fields).unwrap_or_default();
+        Ok(servers.iter().map(|(name, _)| name.to_owned()).collect())
     }
 
     async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String, Stumble> {
@@ -173,9 +194,13 @@ impl Order {
     /// What a thread that remembers is told: how to go on, where it has the turn's message already.
     async fn news(&self, link: &Link, thread: &str) -> Result<String, Stumble> {
         if self.request.key.attempt > 1 && self.has_message(link, thread).await? {
-            return Ok(self.request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned()));
+            return Ok(self.go_on());
         }
         Ok(told(&self.request.delta)?)
+    }
+
+    fn go_on(&self) -> String {
+        self.request.continuation.clone().unwrap_or_else(|| GO_ON.to_owned())
     }
 
     async fn has_message(&self, link: &Link, thread: &str) -> Result<bool, Trouble> {

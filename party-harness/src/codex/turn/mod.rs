@@ -226,6 +226,7 @@ impl Serving {
         let may_read = self.relay.len() < WAITING || self.unheard;
         let Self { order, at, relay, calls, work, stopping, unheard, .. } = self;
         let Order { events, commands, stop, inner, .. } = order;
+        let overrun = at.inbox.overrun();
         tokio::select! {
             biased;
             () = inner.kill.cancelled(), if !killed => Happened::Now,
@@ -239,6 +240,7 @@ impl Serving {
             }
             said = at.inbox.next(), if may_read => Happened::Said(said),
             () = at.link.gone().cancelled(), if may_read => Happened::Lost,
+            () = overrun.cancelled(), if !may_read => Happened::Lost,
             Some(done) = work.next(), if !work.is_empty() => Happened::Done(done),
             done = calls.done(), if !calls.is_empty() => Happened::Called(done),
             command = commands.recv(), if self.commanded => Happened::Told(command),
@@ -269,7 +271,7 @@ impl Serving {
     fn announce(&mut self) {
         if !std::mem::replace(&mut self.announced, true) {
             let token = self.token();
-            self.order.inner.remember(Some(token.clone()), Some(self.at.link.generation));
+            self.order.inner.remember(Some(token.clone()), Some(&self.at.link));
             self.push(TurnEvent::Started { token: token.write(), sent: self.at.sent });
         }
     }
@@ -298,13 +300,15 @@ impl Serving {
         let end = self.turn_end(verdict);
         let Self { relay, order, unheard, .. } = self;
         let Order { events, busy, held, .. } = order;
+        // Nothing runs any more: whoever closes the session waits for no reader.
+        drop(held);
         for event in relay {
             let is_heard = !unheard && events.send(event).await.is_ok();
             if !is_heard {
                 break;
             }
         }
-        drop((busy, held));
+        drop(busy);
         let _ = events.send(TurnEvent::Ended(end)).await;
     }
 

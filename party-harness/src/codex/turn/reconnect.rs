@@ -30,7 +30,8 @@ enum Look {
 impl Serving {
     /// Makes another connection and looks what became of the turn: it goes on, or this is its end.
     pub(super) async fn lost(&mut self) -> Option<Verdict> {
-        if self.at.inbox.is_overrun() {
+        if self.at.inbox.overrun().is_cancelled() {
+            self.at.inbox = self.at.link.hear(&self.at.thread);
             self.stop(Some(("too much waits for the host to read it".to_owned(), Failure::Other)));
             return None;
         }
@@ -41,19 +42,26 @@ impl Serving {
         let patience = self.order.inner.hub.setup.limits.reconnect;
         let (end, mut pause) = (Instant::now() + patience, PAUSE.0);
         loop {
-            let looked = timeout_at(self.end_of_wait(end), Box::pin(self.look())).await;
-            match looked.unwrap_or_else(|_| Look::Again("it takes too long".to_owned())) {
-                Look::Runs => return None,
-                Look::Over(verdict) => return Some(*verdict),
-                Look::Again(again) => why = again,
-            }
-            let is_stopped = self.order.stop.is_cancelled() || self.order.events.is_closed();
-            if Instant::now() + pause >= self.end_of_wait(end) || (is_stopped && self.stopping.is_none()) {
-                // There may be time for a last word; nobody waits for it.
-                self.order.inner.remember(Some(self.token()), None);
-                if is_stopped {
+            let (stop, waits) = (self.order.stop.clone(), self.end_of_wait(end));
+            let is_stopping = self.stopping.is_some();
+            let looked = tokio::select! {
+                biased;
+                () = stop.cancelled(), if !is_stopping => None,
+                looked = timeout_at(waits, Box::pin(self.look())) => Some(looked),
+            };
+            match looked {
+                // The turn is stopped by the next connection, if that comes in time.
+                None => {
                     self.stop(None);
+                    continue;
                 }
+                Some(Ok(Look::Runs)) => return None,
+                Some(Ok(Look::Over(verdict))) => return Some(*verdict),
+                Some(Ok(Look::Again(again))) => why = again,
+                Some(Err(_)) => {}
+            }
+            if Instant::now() + pause >= self.end_of_wait(end) || self.order.events.is_closed() {
+                self.order.inner.remember(Some(self.token()), None);
                 let reason = format!("codex cannot be reached again: {why}");
                 return Some(broken(&mut self.run, reason, Failure::Died));
             }
@@ -64,7 +72,7 @@ impl Serving {
 
     /// A turn that is being stopped waits no longer than for that.
     fn end_of_wait(&self, end: Instant) -> Instant {
-        self.stopping.as_ref().map_or(end, |stopping| stopping.due().max(Instant::now()).min(end))
+        self.stopping.as_ref().map_or(end, |stopping| stopping.end().min(end))
     }
 
     async fn look(&mut self) -> Look {
@@ -78,7 +86,7 @@ impl Serving {
         match looked {
             Ok(Some(verdict)) => Look::Over(Box::new(verdict)),
             Ok(None) => {
-                inner.remember(Some(self.token()), Some(link.generation));
+                inner.remember(Some(self.token()), Some(&link));
                 (self.at.link, self.at.inbox) = (link, inbox);
                 Look::Runs
             }
@@ -93,7 +101,7 @@ impl Serving {
     /// The turn's end where it has one. A turn that does not run and has no end was cut off.
     async fn look_by(&mut self, link: &Arc<Link>) -> Result<Option<Verdict>, Trouble> {
         let status = self.order.resume(link, &self.at.thread).await?;
-        self.order.inner.remember(Some(self.token()), Some(link.generation));
+        self.order.inner.remember(Some(self.token()), Some(link));
         let listed = turns(link, &self.at.thread, LOOKED_AT).await?;
         let own = listed.into_iter().find(|turn| turn.id == self.at.turn);
         let view = own.as_ref().and_then(|own| serde_json::from_str::<TurnView<'_>>(&own.json).ok());

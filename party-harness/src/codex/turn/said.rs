@@ -28,9 +28,7 @@ impl Serving {
             self.settled(frame.params.request_id);
             return None;
         }
-        let params = &frame.params;
-        let turn = params.turn_id.or_else(|| params.turn.as_ref()?.id).and_then(Json::string)?;
-        if turn != self.at.turn {
+        if frame.params.turn_name()? != self.at.turn {
             return None;
         }
         self.announce();

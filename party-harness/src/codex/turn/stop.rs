@@ -28,6 +28,10 @@ impl Stopping {
         Self { end: Instant::now() + patience, again: None, taken: false, why }
     }
 
+    pub(super) const fn end(&self) -> Instant {
+        self.end
+    }
+
     pub(super) fn due(&self) -> Instant {
         self.again.map_or(self.end, |again| again.min(self.end))
     }
