@@ -313,7 +313,10 @@ async fn serve(
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => return error.into(),
                 Err(_) => {
-                    return Gone { kind: ErrorKind::Io, why: "the gateway reads nothing any more".to_owned() };
+                    return Gone {
+                        kind: ErrorKind::Io,
+                        why: "the gateway reads nothing any more".to_owned(),
+                    };
                 }
             }
         }
