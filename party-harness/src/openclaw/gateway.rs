@@ -151,8 +151,10 @@ impl GatewaySetup {
         let token = self.token.clone().map_or_else(secret, Ok)?;
         write(&folder, &self.configuration(&folder, port, &token))
             .map_err(|error| unwritten(&folder, error))?;
-        let env = self.environment(&folder);
-        let marker = ("OPENCLAW_STATE_DIR".to_owned(), folder.join("state").to_string_lossy().into_owned());
+        let mut env = self.environment(&folder);
+        // One of this very gateway: the end of one before it in the same folder may still be under way.
+        let marker = ("PARTY_GATEWAY".to_owned(), secret()?);
+        env.insert(marker.0.clone(), marker.1.clone());
         let args = [self.entry.to_string_lossy().into_owned(), "gateway".to_owned(), "run".to_owned()];
         let start = Start {
             name: "openclaw",

@@ -16,7 +16,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 /// How many sessions of a seat may be found in use before a turn gives up.
 const MOST_SESSIONS: u32 = 64;
@@ -70,12 +73,13 @@ pub(super) struct Patience {
     pub(super) stop: Duration,
 }
 
-/// The ways to a gateway, shared by all sessions of a harness.
+/// The ways to a gateway, shared by a harness and all its sessions. They end with the last of these.
 #[derive(Debug, Clone)]
 pub(super) struct Ways {
     pub(super) operator: Arc<Link>,
     pub(super) node: Arc<Node>,
     pub(super) desk: Arc<Desk>,
+    pub(super) _alive: Arc<DropGuard>,
 }
 
 /// One seat's session.

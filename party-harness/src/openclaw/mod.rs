@@ -215,7 +215,8 @@ impl OpenClaw {
         let desk = Arc::new(Desk::new(&node.id));
         let node = link(NODE, node);
         let node = Node::new(node, Arc::clone(&operator), Arc::clone(&desk), self.stop.child_token());
-        Ok(self.ways.get_or_init(|| Ways { operator, node, desk }))
+        let alive = Arc::new(self.stop.clone().drop_guard());
+        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: alive }))
     }
 
     fn sessions(&self) -> Vec<Arc<Inner>> {
@@ -252,11 +253,5 @@ impl Harness for OpenClaw {
             ways.operator.close().await;
         }
         Ok(())
-    }
-}
-
-impl Drop for OpenClaw {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }
