@@ -1,8 +1,8 @@
 //! The host's tools, as the agents of a gateway see them: which are on the desk, for which turn.
 //!
 //! A gateway knows one list of tools for all its agents; what each may see of it, its session says. So
-//! names are kept apart: `party__share`, as OpenClaw names the tools of an MCP server `party`, and where
-//! two turns mean different tools by one name, `party2__share` for the second.
+//! names are kept apart, and those of two hosts too: `party_1f3c5a__share`, after the host's node, and
+//! where two turns mean different tools by one name, `party2_1f3c5a__share` for the second.
 
 use crate::{Error, ErrorKind, Result, ToolCall, ToolPort, ToolReply, ToolSpec, TurnKey};
 use serde_json::{Value, json};
@@ -18,9 +18,14 @@ const TOOLS: usize = 128;
 /// How much of a description a gateway passes on; it cuts the rest off.
 const DESCRIPTION: usize = 1024;
 
+/// How much of the node's name stands in names of tools.
+const FRAGMENT: usize = 6;
+
 /// The tools of the turns that run.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Desk {
+    /// The node's, in short.
+    host: String,
     places: Mutex<BTreeMap<String, Place>>,
 }
 
@@ -45,6 +50,17 @@ pub(super) struct Laid {
 }
 
 impl Desk {
+    /// An empty desk of this node.
+    pub(super) fn new(node: &str) -> Self {
+        Self { host: node.chars().take(FRAGMENT).collect(), places: Mutex::default() }
+    }
+
+    /// What the names of the tools begin with, of the first turn and of one that means others by them.
+    pub(super) fn prefix(&self, n: u32) -> String {
+        let host = &self.host;
+        if n == 1 { format!("party_{host}__") } else { format!("party{n}_{host}__") }
+    }
+
     /// Lays a turn's tools out.
     ///
     /// # Errors
@@ -59,7 +75,7 @@ impl Desk {
         check(tools)?;
         let mut places = self.lock();
         let prefix = (1..)
-            .map(|n: u32| if n == 1 { "party__".to_owned() } else { format!("party{n}__") })
+            .map(|n| self.prefix(n))
             .find(|prefix| !places.values().any(|place| place.prefix == *prefix && place.differs(tools)))
             .unwrap_or_default();
         let names: Vec<String> = tools.iter().map(|tool| format!("{prefix}{}", tool.name)).collect();

@@ -41,14 +41,26 @@ const ENV: [(&str, &str); 5] = [
 ];
 
 /// What a gateway is started with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct GatewaySetup {
     node: PathBuf,
     entry: PathBuf,
     folder: PathBuf,
     config: Value,
     env: Environment,
+    port: Option<u16>,
+    token: Option<String>,
     patience: Duration,
+}
+
+/// Neither tokens nor the keys in a configuration are shown.
+impl fmt::Debug for GatewaySetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewaySetup")
+            .field("entry", &self.entry)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
 }
 
 impl GatewaySetup {
@@ -68,6 +80,8 @@ impl GatewaySetup {
             folder: folder.into(),
             config: json!({}),
             env: Environment::default(),
+            port: None,
+            token: None,
             patience: Duration::from_secs(180),
         }
     }
@@ -84,6 +98,20 @@ impl GatewaySetup {
     #[must_use]
     pub fn env(mut self, env: impl Into<Environment>) -> Self {
         self.env = env.into();
+        self
+    }
+
+    /// Where it listens on 127.0.0.1; a free port otherwise.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// What opens it; a random one otherwise, and another one at each start.
+    #[must_use]
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.token = Some(token.into());
         self
     }
 
@@ -107,7 +135,11 @@ impl GatewaySetup {
         let mut tried = 1;
         loop {
             match Box::pin(self.attempt()).await {
-                Err(error) if tried < PORTS && error.to_string().contains("EADDRINUSE") => tried += 1,
+                Err(error)
+                    if tried < PORTS && self.port.is_none() && error.to_string().contains("EADDRINUSE") =>
+                {
+                    tried += 1
+                }
                 result => return result,
             }
         }
@@ -115,11 +147,14 @@ impl GatewaySetup {
 
     async fn attempt(&self) -> Result<Gateway> {
         let folder = std::path::absolute(&self.folder).map_err(|error| unwritten(&self.folder, error))?;
-        let (port, token) = (free_port()?, secret()?);
+        let port = self.port.map_or_else(free_port, Ok)?;
+        let token = self.token.clone().map_or_else(secret, Ok)?;
         write(&folder, &self.configuration(&folder, port, &token))
             .map_err(|error| unwritten(&folder, error))?;
-        let env = self.environment(&folder);
-        let marker = ("OPENCLAW_STATE_DIR".to_owned(), folder.join("state").to_string_lossy().into_owned());
+        let mut env = self.environment(&folder);
+        // One of this very gateway: the end of one before it in the same folder may still be under way.
+        let marker = ("PARTY_GATEWAY".to_owned(), secret()?);
+        env.insert(marker.0.clone(), marker.1.clone());
         let args = [self.entry.to_string_lossy().into_owned(), "gateway".to_owned(), "run".to_owned()];
         let start = Start {
             name: "openclaw",
@@ -202,7 +237,7 @@ impl Gateway {
         &self.url
     }
 
-    /// What opens it. It is another one after each start.
+    /// What opens it.
     pub fn token(&self) -> &str {
         &self.token
     }

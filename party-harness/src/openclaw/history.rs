@@ -9,9 +9,6 @@ use party_core::{Cost, Usage, Usd};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a gateway may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// How many of a session's last messages are looked at, and how much of each text; a gateway gives no
 /// more than this.
 const MESSAGES: u64 = 200;
@@ -23,9 +20,9 @@ pub(super) struct Past(Value);
 
 impl Past {
     /// Reads it. Safe to cancel.
-    pub(super) async fn read(conn: &Conn, session: &str) -> Result<Self> {
+    pub(super) async fn read(conn: &Conn, session: &str, patience: Duration) -> Result<Self> {
         let params = json!({"sessionKey": session, "limit": MESSAGES, "maxChars": TEXT});
-        let reply = conn.ask("chat.history", params, PATIENCE).await?;
+        let reply = conn.ask("chat.history", params, patience).await?;
         reply.payload("a session's history").map(Self)
     }
 

@@ -16,7 +16,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 /// How many sessions of a seat may be found in use before a turn gives up.
 const MOST_SESSIONS: u32 = 64;
@@ -70,12 +73,13 @@ pub(super) struct Patience {
     pub(super) stop: Duration,
 }
 
-/// The ways to a gateway, shared by all sessions of a harness.
+/// The ways to a gateway, shared by a harness and all its sessions. They end with the last of these.
 #[derive(Debug, Clone)]
 pub(super) struct Ways {
     pub(super) operator: Arc<Link>,
     pub(super) node: Arc<Node>,
     pub(super) desk: Arc<Desk>,
+    pub(super) _alive: Arc<DropGuard>,
 }
 
 /// One seat's session.
@@ -112,7 +116,9 @@ impl Inner {
         let given = Token::read(&setup.agent, &spec);
         let token = match given.clone() {
             // A gateway that forgot it, or another one, begins afresh.
-            Some(token) if !Past::read(&conn, &token.key).await?.is_empty() => Some(token),
+            Some(token) if !Past::read(&conn, &token.key, setup.patience.answer).await?.is_empty() => {
+                Some(token)
+            }
             _ => None,
         };
         let (resumed, n) = (token.is_some(), given.map_or(0, |token| token.n));
@@ -141,11 +147,15 @@ impl Inner {
         }
         for n in known.1..known.1.saturating_add(MOST_SESSIONS) {
             let token = Token::new(&self.setup.agent, &self.spec, n);
-            if Past::read(conn, &token.key).await?.is_empty() {
+            if self.past(conn, &token).await?.is_empty() {
                 return Ok((token, Say::Full));
             }
         }
         Err(Error::new(ErrorKind::Launch, "the gateway has too many sessions of this seat"))
+    }
+
+    async fn past(&self, conn: &Conn, token: &Token) -> Result<Past> {
+        Past::read(conn, &token.key, self.setup.patience.answer).await
     }
 
     fn known(&self) -> (Option<Token>, u32) {
@@ -157,13 +167,13 @@ impl Inner {
     pub(super) async fn last_session(&self, conn: &Conn) -> Result<Option<(Token, Past)>> {
         let (token, n) = self.known();
         if let Some(token) = token {
-            let past = Past::read(conn, &token.key).await?;
+            let past = self.past(conn, &token).await?;
             return Ok(Some((token, past)));
         }
         let mut last = None;
         for n in n..n.saturating_add(MOST_SESSIONS) {
             let token = Token::new(&self.setup.agent, &self.spec, n);
-            let past = Past::read(conn, &token.key).await?;
+            let past = self.past(conn, &token).await?;
             if past.is_empty() {
                 break;
             }

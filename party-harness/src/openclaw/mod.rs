@@ -188,6 +188,15 @@ impl OpenClaw {
         self
     }
 
+    /// What the names of the host's tools begin with as the gateway's models see them: a model calls
+    /// `share` by this and `share`. It is the same as long as the [keys](Self::keys) are.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) where the keys cannot be used.
+    pub fn tool_prefix(&self) -> Result<String> {
+        Ok(self.ways()?.desk.prefix(1))
+    }
+
     /// The ways to the gateway, with the host's keys.
     fn ways(&self) -> Result<&Ways> {
         if let Some(ways) = self.ways.get() {
@@ -202,10 +211,12 @@ impl OpenClaw {
             Link::new(self.target.clone(), self.token.clone(), role, Some(key), self.stop.child_token())
         };
         let operator = Arc::new(link(OPERATOR, identity("operator.key")?));
-        let desk = Arc::<Desk>::default();
-        let node = link(NODE, identity("node.key")?);
+        let node = identity("node.key")?;
+        let desk = Arc::new(Desk::new(&node.id));
+        let node = link(NODE, node);
         let node = Node::new(node, Arc::clone(&operator), Arc::clone(&desk), self.stop.child_token());
-        Ok(self.ways.get_or_init(|| Ways { operator, node, desk }))
+        let alive = Arc::new(self.stop.clone().drop_guard());
+        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: alive }))
     }
 
     fn sessions(&self) -> Vec<Arc<Inner>> {
@@ -242,11 +253,5 @@ impl Harness for OpenClaw {
             ways.operator.close().await;
         }
         Ok(())
-    }
-}
-
-impl Drop for OpenClaw {
-    fn drop(&mut self) {
-        self.stop.cancel();
     }
 }

@@ -63,7 +63,7 @@ impl RuntimeSession for OpenClawSession {
             let aborted = conn.ask("chat.abort", params, inner.setup.patience.answer).await?;
             was_active |= aborted.payload("to stop a run")?["aborted"] == true;
             tokio::time::sleep(Duration::from_millis(200)).await;
-            past = Past::read(&conn, &token.key).await?;
+            past = Past::read(&conn, &token.key, inner.setup.patience.answer).await?;
         }
         Ok(match past.verdict(&run) {
             Some(verdict) => {

@@ -26,7 +26,7 @@ const WAIT: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// How many connections a run may take, and how long lies between two at most.
-const MOST_RIDES: u32 = 32;
+const MOST_RIDES: u32 = 8;
 const MOST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long the last answer may take behind the last event; it holds the whole text.
@@ -150,7 +150,7 @@ impl Running {
     /// asked again: the run may have been paid.
     async fn after_restart(&self, conn: &Conn) -> Verdict {
         let cut = || Verdict::bare(Status::Cut, "the gateway was restarted in the middle of the run");
-        match Past::read(conn, &self.order.token.key).await {
+        match Past::read(conn, &self.order.token.key, self.inner.setup.patience.answer).await {
             Ok(past) => past.verdict(&self.order.run).unwrap_or_else(cut),
             Err(_) => cut(),
         }

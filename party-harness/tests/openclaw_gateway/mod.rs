@@ -6,7 +6,7 @@ use party_harness::openclaw::{GatewaySetup, OpenClaw};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
 use test_support::{FakeModel, KeptFolder, Scenario, openclaw_models, openclaw_programs};
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
 
 /// A gateway, and the model that its agents ask.
 pub(crate) struct Shared {
@@ -33,6 +33,12 @@ impl Shared {
 pub(crate) fn setup(model: &FakeModel, folder: &Path) -> GatewaySetup {
     let (node, openclaw) = openclaw_programs();
     GatewaySetup::new(node, openclaw, folder).config(openclaw_models(model.base_url()))
+}
+
+/// The right to a gateway of one's own: one at a time beside the shared one, for the sake of memory.
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::const_new(());
+    ALONE.lock().await
 }
 
 /// The gateway of this program, started at the first call. It has a thread with a runtime of its own,

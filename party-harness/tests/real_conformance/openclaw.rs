@@ -15,9 +15,6 @@ use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use test_support::{Block, ModelTurn, Scenario};
 
-/// What the names of the host's tools begin with at a gateway.
-const PREFIX: &str = "party__";
-
 pub(crate) struct OpenClawStage {
     folders: Folders,
     gateway: &'static Shared,
@@ -47,10 +44,12 @@ impl Stage for OpenClawStage {
     }
 
     async fn harness(&self, cast: Cast) -> Option<Arc<dyn Harness>> {
+        let harness = self.make();
+        let prefix = harness.tool_prefix().unwrap();
         for (seat, parts) in cast {
-            self.gateway.model.extend(scenario(&parts, &self.marker(seat))?);
+            self.gateway.model.extend(scenario(&parts, &self.marker(seat), &prefix)?);
         }
-        Some(Arc::new(self.make()))
+        Some(Arc::new(harness))
     }
 
     fn spec(&self, seat: SeatId) -> RuntimeSpec {
@@ -61,7 +60,8 @@ impl Stage for OpenClawStage {
     }
 
     fn heard(&self, seat: SeatId) -> Option<Vec<Heard>> {
-        Some(self.gateway.asked(&self.marker(seat)).iter().map(heard).collect())
+        let prefix = self.make().tool_prefix().unwrap();
+        Some(self.gateway.asked(&self.marker(seat)).iter().map(|body| heard(body, &prefix)).collect())
     }
 
     fn own_tool(&self) -> Option<(String, Value)> {
@@ -75,7 +75,7 @@ impl Stage for OpenClawStage {
 }
 
 /// Later cues come first, because a conversation holds the earlier ones too.
-fn scenario(parts: &[Part], marker: &str) -> Option<Scenario> {
+fn scenario(parts: &[Part], marker: &str, prefix: &str) -> Option<Scenario> {
     let mut scenario = Scenario::new();
     let order: Vec<&Part> = if parts.iter().any(|part| part.cue.is_empty()) {
         parts.iter().collect()
@@ -83,7 +83,7 @@ fn scenario(parts: &[Part], marker: &str) -> Option<Scenario> {
         parts.iter().rev().collect()
     };
     for part in order {
-        for turn in model_turns(&part.acts)? {
+        for turn in model_turns(&part.acts, prefix)? {
             let turn = turn.when(marker);
             scenario = scenario.turn(if part.cue.is_empty() { turn } else { turn.when(&part.cue) });
         }
@@ -92,7 +92,7 @@ fn scenario(parts: &[Part], marker: &str) -> Option<Scenario> {
 }
 
 /// The model's calls of a turn: one ends where a tool is called.
-fn model_turns(acts: &[Act]) -> Option<Vec<ModelTurn>> {
+fn model_turns(acts: &[Act], prefix: &str) -> Option<Vec<ModelTurn>> {
     let (mut turns, mut turn) = (Vec::new(), ModelTurn::empty());
     for act in acts {
         turn = match act {
@@ -101,7 +101,7 @@ fn model_turns(acts: &[Act]) -> Option<Vec<ModelTurn>> {
                 turn.usage.insert("output_tokens".to_owned(), json!(usd.as_micros() / 10));
             }),
             Act::Call { tool, arguments } => {
-                turns.push(turn.block(Block::tool_use(format!("{PREFIX}{tool}"), arguments.clone())));
+                turns.push(turn.block(Block::tool_use(format!("{prefix}{tool}"), arguments.clone())));
                 ModelTurn::empty()
             }
             Act::Own => {
@@ -120,7 +120,7 @@ fn model_turns(acts: &[Act]) -> Option<Vec<ModelTurn>> {
     Some([turns, vec![turn.repeat()]].concat())
 }
 
-fn heard(body: &Value) -> Heard {
+fn heard(body: &Value, prefix: &str) -> Heard {
     let messages = || body["messages"].as_array().into_iter().flatten();
     let said = messages().filter(|message| message["role"] == "user" || message["role"] == "tool");
     let offered = body["tools"].as_array().into_iter().flatten();
@@ -135,7 +135,7 @@ fn heard(body: &Value) -> Heard {
             .flat_map(|message| texts(&message["content"]))
             .filter_map(|text| without_frame(&text))
             .collect(),
-        tools: offered.map(|name| name.strip_prefix(PREFIX).unwrap_or(name).to_owned()).collect(),
+        tools: offered.map(|name| name.strip_prefix(prefix).unwrap_or(name).to_owned()).collect(),
     }
 }
 

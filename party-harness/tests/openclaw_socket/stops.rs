@@ -1,0 +1,125 @@
+//! Runs that are told to end.
+
+use crate::{
+    gateway::FakeGateway,
+    host::{harness, one_turn, open, read, request, within},
+};
+use futures::StreamExt as _;
+use party_harness::{Close, TurnEvent, core::Outcome};
+use serde_json::json;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A gateway whose run ends when it is told to, at the `nth` time.
+async fn obeying(nth: usize) -> FakeGateway {
+    FakeGateway::start(move |mut peer| async move {
+        peer.greet().await;
+        peer.accept().await;
+        peer.writes("Half").await;
+        let mut asked = 0;
+        while let Some(request) = peer.request().await {
+            if request["method"] == "chat.abort" {
+                asked += 1;
+                peer.answer(&request, json!({"ok": true, "aborted": asked >= nth})).await;
+                if asked == nth {
+                    peer.tells("lifecycle", json!({"phase": "end", "aborted": true, "stopReason": "rpc"}))
+                        .await;
+                    peer.tells("lifecycle", json!({"phase": "error", "error": "aborted", "aborted": true}))
+                        .await;
+                    peer.concludes(json!({"status": "timeout", "summary": "aborted", "stopReason": "rpc"}))
+                        .await;
+                }
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a174_an_interrupt_stops_the_run_of_this_turn_and_no_other() {
+    // The second: a gateway does not know a run in its first moment.
+    for nth in [1, 3] {
+        let gateway = obeying(nth).await;
+        let harness = harness(&gateway);
+        let session = open(&harness, &Arc::default()).await;
+        let mut turn = within(session.turn(request(1))).await.unwrap();
+        while !matches!(within(turn.events.next()).await, Some(TurnEvent::Text { .. })) {}
+        turn.control.interrupt().await.unwrap();
+        turn.control.interrupt().await.unwrap();
+        let (_, end) = read(turn).await;
+        assert_eq!((end.outcome, end.reason.as_deref()), (Outcome::Cancelled, Some("the run was stopped")));
+        let order = &gateway.known.requests("agent")[0];
+        let aborts = gateway.known.requests("chat.abort");
+        assert_eq!(aborts.len(), nth);
+        let expected = json!({"sessionKey": order["sessionKey"], "runId": order["idempotencyKey"]});
+        assert_eq!(aborts[0], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_stop_a_run_holds_nobody_up() {
+    for how in [Close::Orderly, Close::Now] {
+        let gateway = obeying(usize::MAX).await;
+        let harness = harness(&gateway);
+        let session = open(&harness, &Arc::default()).await;
+        let mut turn = within(session.turn(request(1))).await.unwrap();
+        while !matches!(within(turn.events.next()).await, Some(TurnEvent::Text { .. })) {}
+        let before = Instant::now();
+        within(session.close(how)).await.unwrap();
+        assert!(before.elapsed() < Duration::from_secs(10), "{how:?}");
+        let (_, end) = read(turn).await;
+        assert_eq!(end.outcome, Outcome::Cancelled);
+        assert!(end.reason.unwrap().contains("does not say"), "{how:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_turn_is_stopped() {
+    let gateway = obeying(1).await;
+    let harness = harness(&gateway);
+    let session = open(&harness, &Arc::default()).await;
+    drop(within(session.turn(request(1))).await.unwrap());
+    within(async {
+        while gateway.known.requests("chat.abort").is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+/// The provider is out of reach, say, and the gateway says nothing of it.
+#[tokio::test]
+async fn a_run_that_tells_nothing_of_itself_is_stopped_and_timed_out() {
+    let gateway = obeying(1).await;
+    let (_, end) = one_turn(&gateway).await;
+    assert_eq!(end.outcome, Outcome::TimedOut, "{end:?}");
+    assert!(end.reason.unwrap().contains("told nothing"));
+    assert_eq!(gateway.known.requests("chat.abort").len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_that_is_not_answered_ends_the_turn() {
+    let gateway = FakeGateway::start(|mut peer| async move {
+        peer.greet().await;
+        peer.idle().await;
+    })
+    .await;
+    let (_, end) = one_turn(&gateway).await;
+    assert_eq!(end.outcome, Outcome::Lost, "{end:?}");
+    assert!(end.reason.unwrap().contains("takes no run"));
+}
+
+#[tokio::test]
+async fn a_gateway_that_answers_no_question_is_given_up() {
+    let gateway = FakeGateway::start(|mut peer| async move {
+        peer.greet().await;
+        while peer.raw_request().await.is_some() {}
+    })
+    .await;
+    let harness = harness(&gateway);
+    let session = open(&harness, &Arc::default()).await;
+    let error = within(session.turn(request(1))).await.unwrap_err();
+    assert!(error.to_string().contains("does not answer `chat.history` within 2000 ms"), "{error}");
+}
