@@ -17,12 +17,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Pages of the log that are moved together: 32 MiB.
-const SPAN: i64 = 4_000;
+/// Pages of the log that are moved together: 12 MiB. After a crash, all of the log is read once.
+const SPAN: i64 = 1_500;
 /// So few pages the writer moves itself, while nothing waits for it.
 const FEW: i64 = 128;
 /// A log of so many pages, 256 MiB, has to begin anew: then the writer moves more than a few.
 const MOST: i64 = 32_000;
+/// But not more than so many: nothing is written meanwhile.
+const REST: i64 = 4_000;
 /// The log's file keeps so much once it begins anew.
 const KEPT_BYTES: i64 = 64 << 20;
 
@@ -54,7 +56,7 @@ impl Checkpoints {
             // It began anew.
             self.called_at = 0;
         }
-        let is_little = is_idle && left <= FEW || pages >= MOST && left <= SPAN;
+        let is_little = is_idle && left <= FEW || pages >= MOST && left <= REST;
         if pages < SPAN || left == 0 {
             return;
         }

@@ -29,7 +29,8 @@ pub(super) struct Group {
 }
 
 /// A batch and where its receipt goes.
-pub(super) type Append = (Box<Write>, oneshot::Sender<Result<Receipt>>);
+pub(super) type Append = (Box<Write>, Reply);
+pub(super) type Reply = oneshot::Sender<Result<Receipt>>;
 
 pub(super) type Answers = (Vec<Result<Receipt>>, Vec<Result<Option<Lease>>>);
 
@@ -95,9 +96,12 @@ impl Group {
     }
 
     pub(super) fn refuse(self, error: &Error) {
-        let (appends, leases) = (self.appends.len(), self.leases.len());
-        answer(self.appends, (0..appends).map(|_| Err(error.again())).collect());
-        answer(self.leases, (0..leases).map(|_| Err(error.again())).collect());
+        for (_, reply) in self.appends {
+            let _ = reply.send(Err(error.again()));
+        }
+        for (_, reply) in self.leases {
+            let _ = reply.send(Err(error.again()));
+        }
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -116,8 +120,11 @@ fn lease(conn: &Connection, known: &mut Known, op: &LeaseOp) -> Result<Option<Le
 }
 
 /// Gives each its answer; one who has gone away needs none.
-pub(super) fn answer<W, T>(jobs: Vec<(W, oneshot::Sender<Result<T>>)>, answers: Vec<Result<T>>) {
-    for ((_, reply), answer) in jobs.into_iter().zip(answers) {
+pub(super) fn answer<T>(
+    replies: impl IntoIterator<Item = oneshot::Sender<Result<T>>>,
+    answers: Vec<Result<T>>,
+) {
+    for (reply, answer) in replies.into_iter().zip(answers) {
         let _ = reply.send(answer);
     }
 }

@@ -108,12 +108,12 @@ impl ListedEntry {
         Self { item, offset, index, way: way.map(hex) }
     }
 
-    /// The way's bytes; none for what was said there.
-    pub(super) fn way(&self) -> Result<Vec<u8>, Failure> {
-        let digits = self.way.as_deref().unwrap_or_default().as_bytes();
+    /// The way's bytes; `None` for what was said there.
+    pub(super) fn way(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(digits) = &self.way else { return Ok(None) };
         let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let bytes: Option<Vec<u8>> = digits.chunks(2).map(byte).collect();
-        bytes.ok_or_else(|| Failure::corrupt("a way of an entry is no list"))
+        let bytes: Option<Vec<u8>> = digits.as_bytes().chunks(2).map(byte).collect();
+        bytes.map(Some).ok_or_else(|| Failure::corrupt("a way of an entry is no list"))
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
         assert_eq!(text, r#"[7,3],[8,4,2],[9,5,0,"007fff"]"#);
         let read = entries(&text).unwrap();
         assert_eq!(read, some);
-        assert_eq!(read[2].way().unwrap(), [0, 0x7f, 0xff]);
-        assert!(read[0].way().unwrap().is_empty());
+        assert_eq!(read[2].way().unwrap(), Some(vec![0, 0x7f, 0xff]));
+        assert_eq!(read[0].way().unwrap(), None);
     }
 
     #[test]

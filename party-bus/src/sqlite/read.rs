@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Changed, Page, Read, refusal};
 use party_core::{Item, ItemId, Offset, Op, Record, SessionId, Timestamp, TurnId};
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Statement, params};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -52,6 +52,7 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
         return Err(refusal::rewound(read.session, read.after, head).into());
     }
     let mut reading = Reading { conn, read, names: Names::new(conn), entries: Vec::new(), bytes: 0 };
+    let mut select = conn.prepare_cached(RECORD)?;
     let mut scanned_to = read.after;
     if let Some(session) = session {
         while scanned_to < head && !reading.is_full() {
@@ -63,7 +64,7 @@ pub(super) fn records(conn: &Connection, read: &Read) -> Result<Page<Arc<Record>
             }
             for row in behind {
                 scanned_to = scanned_to.plus(1);
-                reading.take(&session, scanned_to, *row)?;
+                reading.take(&mut select, &session, scanned_to, *row)?;
                 if reading.is_full() {
                     break;
                 }
@@ -128,6 +129,9 @@ pub(super) fn row_of(conn: &Connection, session: i64, offset: Offset) -> Result<
     Ok(rows_of(conn, session, Offset(before), offset)?.pop())
 }
 
+const RECORD: &str = "SELECT \"offset\", v, class, kind.name, at, turn, author, items, ops, body, session
+     FROM piece LEFT JOIN kind ON kind.id = piece.kind WHERE piece.id = ?1";
+
 /// A page that grows.
 struct Reading<'a> {
     conn: &'a Connection,
@@ -144,11 +148,13 @@ impl Reading<'_> {
     }
 
     /// Takes the record at `offset` in, if it is of a class that is asked for.
-    fn take(&mut self, session: &Session, offset: Offset, row: i64) -> Result<(), Failure> {
-        let mut select = self.conn.prepare_cached(
-            "SELECT \"offset\", v, class, kind.name, at, turn, author, items, ops, body, session
-             FROM piece LEFT JOIN kind ON kind.id = piece.kind WHERE piece.id = ?1",
-        )?;
+    fn take(
+        &mut self,
+        select: &mut Statement<'_>,
+        session: &Session,
+        offset: Offset,
+        row: i64,
+    ) -> Result<(), Failure> {
         let mut rows = select.query([row])?;
         let row = rows.next()?.ok_or_else(|| missing(self.read.session, offset))?;
         let place: (Option<i64>, Option<i64>) = (row.get(10)?, row.get(0)?);

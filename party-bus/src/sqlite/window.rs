@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{Page, Window, refusal};
 use party_core::{Compaction, Entry, How, Item, Layer, Piece, Span, Walk};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use std::sync::Arc;
 
 pub(super) fn window(conn: &Connection, window: &Window) -> Result<Page<Entry>, Failure> {
@@ -98,6 +98,7 @@ impl View<'_> {
     /// Entries that a thread holds itself.
     fn push_own(&mut self, own: &Own<'_>, span: Span) -> Result<(), Failure> {
         let count = (own.head + 1).saturating_sub(own.first);
+        let mut find = self.conn.prepare_cached(item::BODY)?;
         let mut position = span.first;
         while position <= span.last {
             let place = position - own.first;
@@ -108,7 +109,7 @@ impl View<'_> {
                 break;
             }
             for entry in behind.iter().take((span.last - position + 1) as usize) {
-                let entry = self.entry(position, entry)?;
+                let entry = self.entry(&mut find, position, entry)?;
                 self.entries.push(entry);
                 position += 1;
             }
@@ -116,18 +117,22 @@ impl View<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, position: u64, listed: &ListedEntry) -> Result<Entry, Failure> {
+    fn entry(
+        &mut self,
+        find: &mut Statement<'_>,
+        position: u64,
+        listed: &ListedEntry,
+    ) -> Result<Entry, Failure> {
         let what = || format!("entry {position} of thread {}", self.window.thread);
-        let mut find = self.conn.prepare_cached(item::BODY)?;
         let mut rows = find.query([listed.item])?;
         let row = rows.next()?.ok_or_else(|| Failure::corrupt(format!("the item of {} is gone", what())))?;
         let item: Item = match row.get_ref(0)?.as_str_or_null().map_err(rusqlite::Error::from)? {
             Some(body) => parse(body, what)?,
             None => parse(&item::large(self.conn, listed.item)?, what)?,
         };
-        let how = match listed.way()?.as_slice() {
-            [] => How::Said,
-            how => Decoder::new(how, |row| self.names.get(row)).how()?,
+        let how = match listed.way()? {
+            None => How::Said,
+            Some(how) => Decoder::new(&how, |row| self.names.get(row)).how()?,
         };
         Ok(Entry::new(position, listed.offset, listed.index, how, Arc::new(item)))
     }

@@ -8,7 +8,7 @@ use super::{
     connect::connect,
     doubt::Doubt,
     failure::Failure,
-    group::{Answers, Append, Group, answer},
+    group::{Answers, Append, Group, Reply, answer},
     known::Known,
     standing::Standing,
     transaction::{begin, execute, is_clean},
@@ -117,11 +117,15 @@ impl Writer {
         if group.len() == 0 {
             return;
         }
-        let rings = match self.transact(&group) {
+        match self.transact(&group) {
             Ok(((receipts, leases), wrote)) => {
-                self.answer_appends(group.appends, receipts);
-                answer(group.leases, leases);
-                wrote
+                let replies = self.publish(group.appends, &receipts);
+                if wrote {
+                    // Before the answers: who hears it in another process has the longer way.
+                    self.ringer.ring();
+                }
+                answer(replies, receipts);
+                answer(group.leases.into_iter().map(|(_, reply)| reply), leases);
             }
             Err(failure) => {
                 let error = self.give_up(failure);
@@ -132,11 +136,8 @@ impl Writer {
                     return group.split().for_each(|one| self.commit(one));
                 }
                 group.refuse(&error);
-                true
+                self.ringer.ring();
             }
-        };
-        if rings {
-            self.ringer.ring();
         }
     }
 
@@ -153,22 +154,20 @@ impl Writer {
         }
     }
 
-    fn answer_appends(&self, appends: Vec<Append>, receipts: Vec<Result<Receipt>>) {
-        for ((write, reply), receipt) in appends.into_iter().zip(receipts) {
-            let written = receipt.as_ref().ok().filter(|receipt| !receipt.repeated).copied();
-            let _ = reply.send(receipt);
-            if let Some(receipt) = written {
-                self.publish(*write, receipt);
+    /// Shows those who follow what they would else read, each by itself; gives whom to answer.
+    fn publish(&self, appends: Vec<Append>, receipts: &[Result<Receipt>]) -> Vec<Reply> {
+        let tail = self.ringer.tail();
+        let publish = |((write, reply), receipt): (Append, &Result<Receipt>)| {
+            let session = write.batch.session;
+            if let Ok(receipt) = receipt
+                && !receipt.repeated
+                && tail.is_followed(session)
+            {
+                tail.publish(session, receipt.last, write.into_fresh(receipt.first));
             }
-        }
-    }
-
-    /// Shows those who follow what they would else read, each by itself.
-    fn publish(&self, write: Write, receipt: Receipt) {
-        let (tail, session) = (self.ringer.tail(), write.batch.session);
-        if tail.is_followed(session) {
-            tail.publish(session, receipt.last, write.into_fresh(receipt.first));
-        }
+            reply
+        };
+        appends.into_iter().zip(receipts).map(publish).collect()
     }
 
     /// The answers, and whether anything was written.
