@@ -15,6 +15,7 @@
 //! What an app-server really does, and what it does not, stands beside the code that minds it. Tested
 //! with version 0.169.0.
 
+mod bill;
 pub mod codec;
 mod hub;
 mod inner;
@@ -31,8 +32,9 @@ mod wire;
 pub use setup::Sandbox;
 
 use crate::{
-    Capabilities, Close, CostSource, Environment, Error, ErrorKind, Harness, HarnessInfo, Permissions, Probe,
-    Result, RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
+    Capabilities, Close, CostSource, Environment, Error, ErrorKind, Harness, HarnessInfo, Permissions,
+    Pricing, Probe, Result, RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
+    prices::Prices,
     process::refused,
     socket::{Address, Bearer, Target},
 };
@@ -99,11 +101,11 @@ impl Codex {
             permissions,
             steer: true,
             recover: true,
-            cost: CostSource::Unknown,
+            cost: CostSource::Estimated,
             ..Capabilities::TEXT_ONLY
         };
         let info = HarnessInfo::new("codex", capabilities);
-        Self { info, setup: Setup::new(source), hub: OnceLock::new(), open: Mutex::default() }
+        Self { info, setup: Setup::new(source), hub: OnceLock::new(), open: Mutex::default() }.priced()
     }
 
     /// The server's whole environment, with the key of its model's provider; that of the first seat
@@ -128,7 +130,16 @@ impl Codex {
     #[must_use]
     pub fn model(mut self, model: impl Into<String>) -> Self {
         self.setup.model = Some(model.into());
-        self
+        self.priced()
+    }
+
+    /// What models cost, in the place of [`Prices::shipped`]. What a turn costs is worked out of them and
+    /// of the tokens that the server counts; it is unknown for a turn that broke off, and where the seat
+    /// and the harness name no model.
+    #[must_use]
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.setup.prices = Arc::new(prices);
+        self.priced()
     }
 
     /// A setting of all threads, as in Codex's `config.toml`; dots in the name lead into tables. It goes
@@ -218,6 +229,13 @@ impl Codex {
         open.retain(|inner| inner.strong_count() > 0);
         open.iter().filter_map(Weak::upgrade).collect()
     }
+
+    /// Tells hosts by what costs are worked out.
+    fn priced(mut self) -> Self {
+        let (prices, model) = (Arc::clone(&self.setup.prices), self.setup.model.clone());
+        self.info.pricing = Some(Pricing { prices, model });
+        self
+    }
 }
 
 #[async_trait]
@@ -254,7 +272,7 @@ impl Harness for Codex {
         let inner = Arc::new(server::blocking(move || Inner::open(hub, spec, tools)).await?);
         self.sessions();
         self.open.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&inner));
-        Ok(Arc::new(CodexSession(inner)))
+        Ok(Arc::new(CodexSession { inner, capabilities: self.info.capabilities }))
     }
 
     async fn shutdown(&self) -> Result<()> {

@@ -7,13 +7,13 @@ use super::{
     session::order,
     shape::{NAMESPACE, Shape},
     token::{Token, Trace, message_id},
-    turn::{LOOKED_AT, Listed, Started, cost, turns},
+    turn::{LOOKED_AT, Listed, Started, turns},
 };
 use crate::{
     Completion, Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
-use party_core::{ModelMessage, Sent};
+use party_core::{Cost, ModelMessage, Sent};
 use std::sync::Arc;
 
 /// Looks into the seat's file, and then at its thread. A turn that still runs, on a server that outlived
@@ -52,7 +52,8 @@ fn ended(inner: &Inner, view: &TurnView<'_>, trace: &Trace) -> TurnEnd {
         outcome: verdict.status.outcome(),
         text: verdict.text,
         usage: verdict.usage,
-        cost: cost(&verdict.usage),
+        // A thread does not keep what its turns used.
+        cost: Cost::Unknown,
         reason: verdict.reason,
         failure: verdict.failure,
         sent: Sent::Delta,

@@ -7,8 +7,8 @@ use super::{
     turn::{Begun, Command, Order},
 };
 use crate::{
-    Answer, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState, Steered,
-    Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
+    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
 };
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -23,18 +23,22 @@ const EVENTS: usize = 64;
 const COMMANDS: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct CodexSession(pub(super) Arc<Inner>);
+pub(super) struct CodexSession {
+    pub(super) inner: Arc<Inner>,
+    pub(super) capabilities: Capabilities,
+}
 
 #[async_trait]
 impl RuntimeSession for CodexSession {
     fn state(&self) -> RuntimeState {
-        self.0.runtime_state()
+        self.inner.runtime_state()
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
-        let busy = Busy::take(&self.0)?;
-        let shape = Shape::of(&self.0.hub.setup, &request)?;
-        let (order, turn, begun) = order(&self.0, request, shape, busy)?;
+        self.capabilities.allow(&request)?;
+        let busy = Busy::take(&self.inner)?;
+        let shape = Shape::of(&self.inner.hub.setup, &request)?;
+        let (order, turn, begun) = order(&self.inner, request, shape, busy)?;
         // Its end is the reader's: it lives as long as its turn runs and its events are read.
         tokio::spawn(order.run());
         begun.await.map_err(|_| closed())??;
@@ -42,12 +46,12 @@ impl RuntimeSession for CodexSession {
     }
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
-        let busy = Busy::take(&self.0)?;
-        Box::pin(recover::recover(&self.0, turn, busy)).await
+        let busy = Busy::take(&self.inner)?;
+        Box::pin(recover::recover(&self.inner, turn, busy)).await
     }
 
     async fn close(&self, how: Close) -> Result<()> {
-        self.0.end(how).await;
+        self.inner.end(how).await;
         Ok(())
     }
 }

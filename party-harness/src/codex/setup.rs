@@ -1,8 +1,8 @@
 //! How an app-server is reached, and what all its threads have in common.
 
-use crate::{Environment, process::Patience, socket::Target};
+use crate::{Environment, prices::Prices, process::Patience, socket::Target};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where the server comes from.
 #[derive(Debug, Clone)]
@@ -75,6 +75,7 @@ pub(super) struct Setup {
     /// The server's own folder.
     pub(super) home: Option<PathBuf>,
     pub(super) model: Option<String>,
+    pub(super) prices: Arc<Prices>,
     pub(super) sandbox: Sandbox,
     /// Settings of each thread, by dotted names.
     pub(super) config: Map<String, Value>,
@@ -91,6 +92,7 @@ impl Setup {
             env: None,
             home: None,
             model: None,
+            prices: Arc::new(Prices::shipped()),
             sandbox: Sandbox::default(),
             config: Map::new(),
             servers: BTreeMap::new(),

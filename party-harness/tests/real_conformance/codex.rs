@@ -6,7 +6,8 @@ use party_harness::{
     Capabilities, Harness, RuntimeSpec, async_trait,
     codex::Codex,
     conformance::{Act, Cast, Heard, Part, Stage},
-    core::SeatId,
+    core::{SeatId, Usd},
+    prices::{Price, Prices, Rates},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, sync::OnceLock, time::Duration};
@@ -62,6 +63,7 @@ impl Stage for CodexStage {
             .env(self.env(SeatId(0)))
             .config("model_provider", "fake")
             .config("model_providers.fake", provider)
+            .prices(prices())
             .stop_patience(Duration::from_secs(3));
         Some(Arc::new(harness))
     }
@@ -98,6 +100,12 @@ impl Stage for CodexStage {
     }
 }
 
+/// A token that is written costs 10 micro-dollars, one that is read nothing.
+fn prices() -> Prices {
+    let output = Usd::from_micros(10_000_000);
+    Prices::none().with("fake-1", Price::new(Rates::new(Usd::ZERO, output)))
+}
+
 /// Later cues come first, because a conversation holds the earlier ones too.
 fn scenes(seat: SeatId, parts: &[Part], steered: &Gate) -> Option<Vec<ModelTurn>> {
     let order: Vec<&Part> = if parts.iter().any(|part| part.cue.is_empty()) {
@@ -121,7 +129,9 @@ fn model_turns(acts: &[Act], steered: &Gate) -> Option<Vec<ModelTurn>> {
     for act in acts {
         turn = match act {
             Act::Think(text) => turn.block(Block::thinking(text)),
-            Act::Spend(_) => turn,
+            Act::Spend(usd) => turn.with(|turn| {
+                turn.usage.insert("output_tokens".to_owned(), json!(usd.as_micros() / 10));
+            }),
             Act::Call { .. } | Act::Own => {
                 let call = match act {
                     Act::Call { tool, arguments } => {

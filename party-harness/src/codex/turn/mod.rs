@@ -17,6 +17,7 @@ mod said;
 mod stop;
 
 use super::{
+    bill::Bill,
     codec::{Run, Status, Verdict},
     inner::{Busy, Inner},
     link::{Inbox, Link, Trouble},
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     Answer, RawJson, RequestId, Result, Steered, TurnEnd, TurnEvent, TurnRequest,
-    core::{Cost, Failure, Sent},
+    core::{Failure, Sent},
 };
 pub(super) use begin::{LOOKED_AT, Listed, turns};
 
@@ -99,6 +100,7 @@ struct Serving {
     order: Order,
     at: Started,
     run: Run,
+    bill: Bill,
     /// Events that wait for the host's.
     relay: VecDeque<TurnEvent>,
     read: Vec<TurnEvent>,
@@ -154,6 +156,7 @@ impl Order {
         let namespace: Arc<str> = NAMESPACE.into();
         let serving = Serving {
             run: Run::new(&namespace),
+            bill: Bill::new(&self.inner.hub.setup, &self.inner.spec),
             at: started,
             relay: VecDeque::new(),
             read: Vec::new(),
@@ -297,8 +300,11 @@ impl Serving {
         if matches!(verdict.status, Status::Answered | Status::Silent) {
             self.announce();
         }
-        let end = self.turn_end(verdict);
-        let Self { relay, order, unheard, .. } = self;
+        let (sent, token) = (self.at.sent, self.order.inner.token().map(|token| token.write()));
+        let Self { relay, order, unheard, bill, .. } = self;
+        let cost = bill.of(&verdict);
+        let Verdict { status, text, reason, failure, usage } = verdict;
+        let end = TurnEnd { outcome: status.outcome(), text, usage, cost, reason, failure, sent, token };
         let Order { events, busy, held, .. } = order;
         // Nothing runs any more: whoever closes the session waits for no reader.
         drop(held);
@@ -311,24 +317,6 @@ impl Serving {
         drop(busy);
         let _ = events.send(TurnEvent::Ended(end)).await;
     }
-
-    fn turn_end(&self, verdict: Verdict) -> TurnEnd {
-        TurnEnd {
-            outcome: verdict.status.outcome(),
-            text: verdict.text,
-            usage: verdict.usage,
-            cost: cost(&verdict.usage),
-            reason: verdict.reason,
-            failure: verdict.failure,
-            sent: self.at.sent,
-            token: self.order.inner.token().map(|token| token.write()),
-        }
-    }
-}
-
-/// What tokens cost. The server tells none: whoever has prices works it out from the usage.
-pub(super) const fn cost(_usage: &crate::core::Usage) -> Cost {
-    Cost::Unknown
 }
 
 /// An end that the server does not tell of.

@@ -35,7 +35,10 @@ impl Serving {
         self.send_early();
         let mut events = std::mem::take(&mut self.read);
         let verdict = self.run.read(&frame, text, &mut events);
-        for event in events.drain(..) {
+        for mut event in events.drain(..) {
+            if let TurnEvent::Spent { usage, cost } = &mut event {
+                *cost = self.bill.count(*usage);
+            }
             let event = self.named(event);
             self.push(event);
         }
