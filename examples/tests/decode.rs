@@ -12,15 +12,15 @@ use std::{
     process::{Output, Stdio},
 };
 
-fn recordings() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../party-harness/tests/fixtures/claude")
+fn recordings(runtime: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../party-harness/tests/fixtures").join(runtime)
 }
 
-fn decoded(input: Vec<u8>) -> Output {
+fn decoded(runtime: &str, input: Vec<u8>) -> Output {
     let place = Place::new();
     let mut command = place.command("decode");
     let mut child = command
-        .arg("claude")
+        .arg(runtime)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -40,7 +40,8 @@ fn outcome(output: &Output) -> Value {
 
 #[test]
 fn events_are_lines_and_the_outcome_is_the_last() {
-    let output = decoded(fs::read(recordings().join("2.1.329/teaparty_shape_cold.jsonl")).unwrap());
+    let output =
+        decoded("claude", fs::read(recordings("claude").join("2.1.329/teaparty_shape_cold.jsonl")).unwrap());
     let events = lines(&output);
     let kinds: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["raw", "started", "text", "toolUse", "toolResult", "text", "spent", "outcome"]);
@@ -54,10 +55,10 @@ fn events_are_lines_and_the_outcome_is_the_last() {
 
 #[test]
 fn each_recording_has_the_outcome_of_its_row() {
-    let table = fs::read_to_string(recordings().join("expected.jsonl")).unwrap();
+    let table = fs::read_to_string(recordings("claude").join("expected.jsonl")).unwrap();
     for row in table.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
         let name = row["recording"].as_str().unwrap();
-        let output = decoded(fs::read(recordings().join(format!("{name}.jsonl"))).unwrap());
+        let output = decoded("claude", fs::read(recordings("claude").join(format!("{name}.jsonl"))).unwrap());
         let expected = match row["status"].as_str().unwrap() {
             "Completed" => "completed",
             "Empty" => "dead",
@@ -74,12 +75,70 @@ fn each_recording_has_the_outcome_of_its_row() {
     }
 }
 
+/// What a recording's turns came to: status and text.
+fn outcomes(output: &Output) -> Vec<(String, Value)> {
+    let ends = lines(output).into_iter().filter(|line| line["type"] == "outcome");
+    ends.map(|end| (end["status"].as_str().unwrap().to_owned(), end["text"].clone())).collect()
+}
+
+#[test]
+fn each_turn_of_a_server_s_recording_has_the_outcome_of_its_row() {
+    let names = [
+        ("Answered", "completed"),
+        ("Silent", "empty"),
+        ("Interrupted", "cancelled"),
+        ("Cancelled", "cancelled"),
+        ("TimedOut", "timed out"),
+        ("Refused", "refused"),
+        ("Cut", "cut"),
+        ("Failed", "failed"),
+    ];
+    for (runtime, turns) in [("codex", "turns"), ("openclaw", "runs")] {
+        let table = fs::read_to_string(recordings(runtime).join("expected.jsonl")).unwrap();
+        for row in table.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+            let name = row["recording"].as_str().unwrap();
+            let output =
+                decoded(runtime, fs::read(recordings(runtime).join(format!("{name}.jsonl"))).unwrap());
+            let expected = row[turns].as_array().unwrap().iter().map(|turn| turn["status"].as_str().unwrap());
+            let expected: Vec<&str> = expected
+                .map(|status| names.iter().find(|(known, _)| *known == status).expect(status).1)
+                .collect();
+            let outcomes = outcomes(&output);
+            let found: Vec<&str> = outcomes.iter().map(|(status, _)| status.as_str()).collect();
+            // A recording without turns has one outcome, which says so.
+            let expected = if expected.is_empty() { vec!["failed"] } else { expected };
+            assert_eq!(found, expected, "{runtime} {name}");
+        }
+    }
+}
+
+#[test]
+fn events_of_a_server_name_their_turn_and_frames_may_stand_alone() {
+    let recorded = fs::read_to_string(recordings("codex").join("0.169.0/basic_turn.jsonl")).unwrap();
+    let bare: String = recorded
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["dir"] == "s2c" && line["msg"].is_object())
+        .map(|line| format!("{}\n", line["msg"]))
+        .collect();
+    let events = lines(&decoded("codex", recorded.into_bytes()));
+    assert_eq!(lines(&decoded("codex", bare.into_bytes())), events);
+    let of_turn: Vec<&Value> = events.iter().filter(|event| !event["turn"].is_null()).collect();
+    let kinds: Vec<_> = of_turn.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["started", "thinking", "text", "spent", "outcome"]);
+    let outcome = of_turn.last().unwrap();
+    assert_eq!((&outcome["text"], &outcome["session"]), (&of_turn[2]["text"], &of_turn[0]["session"]));
+    assert_eq!(outcome["usage"]["steps"], 1);
+}
+
 #[test]
 fn a177_damaged_and_empty_streams_have_an_outcome() {
-    for input in [&b""[..], b"\n\n", b"\xff\0{", b"[]\n7\n", &[b'x'; 100_000]] {
-        let outcome = outcome(&decoded(input.to_vec()));
-        assert_eq!((&outcome["status"], &outcome["text"]), (&json!("failed"), &Value::Null));
-        assert!(outcome["error"].is_string());
+    for runtime in ["claude", "codex", "openclaw"] {
+        for input in [&b""[..], b"\n\n", b"\xff\0{", b"[]\n7\n", &[b'x'; 100_000]] {
+            let outcome = outcome(&decoded(runtime, input.to_vec()));
+            assert_eq!((&outcome["status"], &outcome["text"]), (&json!("failed"), &Value::Null));
+            assert!(outcome["error"].is_string());
+        }
     }
 }
 
@@ -111,8 +170,8 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn what_cannot_be_used_is_named() {
     for (args, expected) in [
-        (&["codec"][..], "unknown runtime `codec`; there are: claude"),
-        (&[], "no runtime is named; there are: claude"),
+        (&["codec"][..], "unknown runtime `codec`; there are: claude, codex, openclaw"),
+        (&[], "no runtime is named; there are: claude, codex, openclaw"),
         (&["claude", "--fast"], "--fast"),
         (&["claude", "more"], "more"),
     ] {
