@@ -53,7 +53,7 @@ impl Classes {
     }
 
     /// The bit of each class is that of its place in [`RecordClass`].
-    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[cfg(feature = "postgres")]
     pub(crate) const fn mask(self) -> u8 {
         self.0
     }
