@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 
 const PAIRS: usize = 12;
 /// How long the log is when its writer is killed: shortly before the store would move it into the file.
-const LOG_BYTES: u64 = 11 << 20;
+const LOG_BYTES: u64 = 19 << 20;
 const AT_ONCE: u64 = 100;
 /// Says to a writer which store is to be written.
 const STORE: &str = "PARTY_BENCH_WRITE_UNTIL_KILLED";

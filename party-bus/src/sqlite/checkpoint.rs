@@ -17,8 +17,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Pages of the log that are moved together: 12 MiB. After a crash, all of the log is read once.
-const SPAN: i64 = 1_500;
+/// Pages of the log that are moved together: 20 MiB. After a crash, all of the log is read once.
+const SPAN: i64 = 2_500;
 /// So few pages the writer moves itself, while nothing waits for it.
 const FEW: i64 = 128;
 /// A log of so many pages, 256 MiB, has to begin anew: then the writer moves more than a few.

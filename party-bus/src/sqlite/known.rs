@@ -17,6 +17,8 @@ use std::collections::{HashMap, hash_map::Entry};
 
 /// Of so many sessions, and of so many tags, something is known at most.
 const MOST: usize = 1_024;
+/// Of so many threads, all sessions together.
+const MOST_THREADS: usize = 16_384;
 
 /// What is known.
 #[derive(Debug, Default)]
@@ -94,7 +96,8 @@ impl Known {
                 self.sessions.remove(&id);
             }
         }
-        if self.sessions.len() > MOST {
+        let threads: usize = self.sessions.values().map(|(_, threads)| threads.len()).sum();
+        if self.sessions.len() > MOST || threads > MOST_THREADS {
             self.sessions.clear();
         }
         if self.kinds.len() > MOST {

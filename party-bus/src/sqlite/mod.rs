@@ -106,7 +106,8 @@ impl SqliteBus {
     /// # Errors
     /// Each names the path, and the file stays as it was: [`ErrorKind::NotFound`] where the folder
     /// does not exist, [`ErrorKind::NotAStore`] for a folder, a file of another kind or a database
-    /// of another application, [`ErrorKind::NewerVersion`] for a store of a newer Party,
+    /// of another application, [`ErrorKind::NewerVersion`] and [`ErrorKind::OlderVersion`] for a store
+    /// of a Party whose files this one does not read,
     /// [`ErrorKind::Io`] where the system refuses.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::start(path.as_ref(), Missing::Create).await

@@ -47,6 +47,10 @@ impl Threads {
         self.has_compactions || self.held.len() > MOST
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Writes what changed to the rows of the threads themselves.
     pub(super) fn write_back(&mut self, conn: &Connection) -> Result<(), Failure> {
         for thread in self.changed.drain(..) {
