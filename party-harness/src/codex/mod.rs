@@ -16,7 +16,9 @@
 //! with version 0.169.0.
 
 pub mod codec;
+mod home;
 mod hub;
+mod inbox;
 mod inner;
 mod link;
 mod recover;

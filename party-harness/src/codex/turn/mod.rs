@@ -18,8 +18,9 @@ mod stop;
 
 use super::{
     codec::{Run, Status, Verdict},
+    inbox::Inbox,
     inner::{Busy, Inner},
-    link::{Inbox, Link, Trouble},
+    link::{Link, Trouble},
     shape::{NAMESPACE, Shape},
     token::Token,
 };
