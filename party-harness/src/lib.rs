@@ -84,8 +84,9 @@
 //! # Where to go
 //!
 //! Runtimes: [`scripted`] (agents from a file, for tests and first steps), [`replay`] (recordings of a
-//! real runtime as agents), [`claude_code`] (the `claude` binary), and with the feature `model` the module
-//! `model` (model APIs without a runtime between).
+//! real runtime as agents), [`claude_code`] (the `claude` binary), [`codex`] (an app-server of Codex),
+//! [`openclaw`] (a gateway), and with the feature `model` the module `model` (the APIs of models, without a
+//! runtime between).
 //!
 //! ## An adapter of one's own
 //!

@@ -10,6 +10,7 @@
 
 use super::{
     codec::{Frame, is_delta, one_line},
+    inbox::{Inbox, Sender, inbox},
     setup::Setup,
     wire::{Listener, Speaker, Text},
 };
@@ -20,7 +21,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -99,45 +100,6 @@ struct Shared {
     most_held: usize,
 }
 
-#[derive(Debug)]
-struct Sender {
-    texts: mpsc::UnboundedSender<Text>,
-    state: Arc<InboxState>,
-}
-
-#[derive(Debug)]
-struct InboxState {
-    held: AtomicUsize,
-    overrun: CancellationToken,
-    seen: Mutex<Instant>,
-}
-
-/// What a thread is told.
-#[derive(Debug)]
-pub(super) struct Inbox {
-    texts: mpsc::UnboundedReceiver<Text>,
-    state: Arc<InboxState>,
-}
-
-impl Inbox {
-    /// The next message; `None` when the connection is gone, or too much waits. Safe to cancel.
-    pub(super) async fn next(&mut self) -> Option<Text> {
-        let text = self.texts.recv().await?;
-        self.state.held.fetch_sub(text.len(), Ordering::AcqRel);
-        Some(text)
-    }
-
-    /// The last sign of life of its thread.
-    pub(super) fn seen(&self) -> Instant {
-        *self.state.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Done when too much waited for it: it hears nothing more.
-    pub(super) fn overrun(&self) -> CancellationToken {
-        self.state.overrun.clone()
-    }
-}
-
 impl Link {
     pub(super) fn new((mut speaker, listener): (Speaker, Listener), generation: u64, setup: &Setup) -> Self {
         let shared = Arc::new(Shared {
@@ -190,15 +152,9 @@ impl Link {
 
     /// Hears what a thread is told from now on; whoever heard it before hears nothing more.
     pub(super) fn hear(&self, thread: &str) -> Inbox {
-        let (sender, texts) = mpsc::unbounded_channel();
-        let state = Arc::new(InboxState {
-            held: AtomicUsize::new(0),
-            overrun: CancellationToken::new(),
-            seen: Mutex::new(Instant::now()),
-        });
-        let sender = Sender { texts: sender, state: Arc::clone(&state) };
+        let (sender, inbox) = inbox(self.shared.most_held);
         lock(&self.shared.inboxes).insert(thread.to_owned(), sender);
-        Inbox { texts, state }
+        inbox
     }
 
     /// The thread is not needed any more: the server may unload it.
@@ -359,22 +315,15 @@ impl Shared {
     /// Whether somebody hears what the thread is told.
     fn tell(&self, thread: &str, is_beat: bool, lives: bool, text: Text) -> bool {
         let mut inboxes = lock(&self.inboxes);
-        let Some(Sender { texts, state }) = inboxes.get(thread) else { return false };
+        let Some(sender) = inboxes.get(thread) else { return false };
         if lives {
-            *state.seen.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            sender.lives();
         }
-        if is_beat {
+        if is_beat || sender.send(text) {
             return true;
         }
-        let held = state.held.fetch_add(text.len(), Ordering::AcqRel) + text.len();
-        if held > self.most_held {
-            state.overrun.cancel();
-        }
-        if held > self.most_held || texts.send(text).is_err() {
-            inboxes.remove(thread);
-            return false;
-        }
-        true
+        inboxes.remove(thread);
+        false
     }
 }
 

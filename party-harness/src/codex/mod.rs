@@ -17,7 +17,9 @@
 
 mod bill;
 pub mod codec;
+mod home;
 mod hub;
+mod inbox;
 mod inner;
 mod link;
 mod recover;

@@ -2,20 +2,19 @@
 
 use super::{
     INSTALL,
+    home::{homes, marker, prepare, socket, token_file},
     setup::Setup,
     wire::{Listener, Speaker},
 };
 use crate::{
     Environment, Error, ErrorKind, Result,
-    process::{Pipes, Running, Start, drain, lock, machine},
+    process::{Pipes, Running, Start, drain, machine},
     socket::{Address, Bearer, SocketError, Target},
 };
 use futures::FutureExt as _;
 use rustix::process::Signal;
 use std::{
-    fs,
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
@@ -37,12 +36,6 @@ const SETTINGS: [&str; 5] = [
     "features.apps=false",
     "features.remote_plugin=false",
 ];
-
-/// The variable by which a server is known, whoever started it.
-const MARKER: &str = "PARTY_CODEX_HOME";
-
-/// How many servers of one user have a folder of their own.
-const HOMES: u32 = 64;
 
 /// How much of stderr is kept: its end.
 const STDERR_TAIL: usize = 64 * 1024;
@@ -193,19 +186,6 @@ impl Server {
     }
 }
 
-/// The variable and value that all processes of a home have.
-fn marker(home: &Path) -> (String, String) {
-    (MARKER.to_owned(), home.to_string_lossy().into_owned())
-}
-
-fn socket(home: &Path) -> PathBuf {
-    home.join("party.sock")
-}
-
-fn token_file(home: &Path) -> PathBuf {
-    home.join("party-token")
-}
-
 fn arguments(door: Door, home: &Path) -> Vec<String> {
     let mut args = vec!["app-server".to_owned()];
     let mut push = |name: &str, value: String| args.extend([name.to_owned(), value]);
@@ -241,59 +221,6 @@ async fn door(program: &Path, env: &Environment) -> Result<Door> {
     })
 }
 
-/// The folders that may be taken, in order: one server at a time has one.
-fn homes(setup: &Setup, env: &Environment) -> Result<Vec<PathBuf>> {
-    if let Some(home) = &setup.home {
-        return Ok(vec![home.clone()]);
-    }
-    let state = match (env.get("XDG_STATE_HOME"), env.get("HOME")) {
-        (Some(state), _) => PathBuf::from(state),
-        (None, Some(home)) => Path::new(home).join(".local/state"),
-        (None, None) => {
-            let why = "codex needs a folder of its own: name one, or give its environment a HOME";
-            return Err(Error::new(ErrorKind::Invalid, why));
-        }
-    };
-    Ok((0..HOMES).map(|n| state.join(format!("party/codex/{n}"))).collect())
-}
-
-/// Takes the first folder that is free, and puts a new token into it.
-fn prepare(homes: Vec<PathBuf>) -> Result<(PathBuf, lock::Guard, String)> {
-    let mut taken = None;
-    for home in homes {
-        let home = std::path::absolute(&home).unwrap_or(home);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&home)
-            .map_err(|error| trouble(&home, error))?;
-        match lock::take(home.join("party.lock"), "the folder of codex", &marker(&home)) {
-            Ok(guard) => {
-                let token = write_token(&token_file(&home)).map_err(|error| trouble(&home, error))?;
-                let _ = fs::remove_file(socket(&home));
-                return Ok((home, guard, token));
-            }
-            Err(error) if error.kind() == ErrorKind::Busy => taken = Some(error),
-            Err(error) => return Err(error),
-        }
-    }
-    Err(taken.unwrap_or_else(|| Error::new(ErrorKind::Invalid, "codex has no folder")))
-}
-
-/// A secret that nobody else can read or guess.
-fn write_token(path: &Path) -> io::Result<String> {
-    let mut random = [0; 32];
-    fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let token: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(token.as_bytes())?;
-    Ok(token)
-}
-
 /// Reads stderr to its end and keeps the tail; tells where the server listens.
 async fn hear(stderr: ChildStderr, tail: Arc<Mutex<Vec<u8>>>, address: oneshot::Sender<String>) {
     let (mut stderr, mut line, mut address) = (BufReader::new(stderr), Vec::new(), Some(address));
@@ -322,10 +249,6 @@ async fn hear(stderr: ChildStderr, tail: Arc<Mutex<Vec<u8>>>, address: oneshot::
 fn late(setup: &Setup) -> Error {
     let context = format!("codex does not listen within {} ms", setup.limits.start.as_millis());
     Error::new(ErrorKind::Launch, context)
-}
-
-fn trouble(path: &Path, error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot write {}", path.display())).with_source(error)
 }
 
 /// The machine, as tokens name it.

@@ -127,7 +127,7 @@ impl Bench {
     pub(crate) fn spec(&self, seat: u16, resume: Option<ResumeToken>) -> RuntimeSpec {
         RuntimeSpec {
             session: SessionId::from_bytes([7; 16]),
-            seat: SeatId(seat.into()),
+            seat: SeatId(seat),
             agent: format!("Seat {seat}"),
             system_prompt: format!("You are seat {seat}."),
             model: None,
@@ -207,8 +207,11 @@ pub(crate) fn end_in(events: &[TurnEvent]) -> TurnEnd {
 }
 
 pub(crate) fn texts(events: &[TurnEvent]) -> Vec<&str> {
-    let text = |event| if let &TurnEvent::Text { ref text } = event { Some(&**text) } else { None };
-    events.iter().filter_map(text).collect()
+    let texts = events.iter().filter_map(|event| match event {
+        TurnEvent::Text { text } => Some(&**text),
+        _ => None,
+    });
+    texts.collect()
 }
 
 /// Events until one is found, which is the last of them.

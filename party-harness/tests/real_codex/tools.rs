@@ -73,7 +73,7 @@ async fn a180_without_mcp_access_no_foreign_tool_is_offered_and_share_works() {
 }
 
 /// A turn with a server of the host's, which it lists; the server is `docs` and has the tool `find`.
-async fn with_docs(stage: &Stage, server: &McpServer) -> (Value, TurnRequest) {
+fn with_docs(stage: &Stage, server: &McpServer) -> (Value, TurnRequest) {
     let mut request = request(1, "Find.", &["share"]);
     let port = Arc::clone(&stage.tools) as Arc<dyn ToolPort>;
     let door = server.admit(request.key, vec![tool("find"), tool("other")], port);
@@ -88,7 +88,7 @@ async fn a180_with_mcp_access_the_listed_tool_is_offered_at_once_and_runs() {
         let call = ModelTurn::tool_use("mcp__docs.find", json!({"text": "x"}));
         let stage = Stage::new(Scenario::new().turn(call).turn(ModelTurn::text("Found."))).await;
         let server = McpServer::start().await;
-        let (config, request) = with_docs(&stage, &server).await;
+        let (config, request) = with_docs(&stage, &server);
         let codex = stage.codex().model(model).mcp_server("docs", config);
         let events = events_of(begin(&stage.open(&codex).await, request).await).await;
         assert_eq!(end_in(&events).text.as_deref(), Some("Found."), "{model}: {events:?}");

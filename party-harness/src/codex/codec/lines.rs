@@ -119,28 +119,25 @@ impl Decoder {
     }
 
     fn of_turn(&mut self, thread: &str, turn: &str, frame: &Frame<'_>, text: &str) {
-        let name = match self.runs.get_key_value(turn) {
-            Some((name, _)) => Arc::clone(name),
-            None => self.begin(thread, turn),
+        let run = match self.runs.get_mut(turn) {
+            Some(run) => run,
+            None => {
+                // Of too many, the oldest is forgotten: their names are in order.
+                if self.runs.len() >= RUNS {
+                    self.runs.pop_first();
+                }
+                let name: Arc<str> = turn.into();
+                self.out.push(Decoded::Began { thread: thread.into(), turn: Arc::clone(&name) });
+                let run = Box::new(Run::of(Arc::clone(&name), &self.namespace));
+                self.runs.entry(name).or_insert(run)
+            }
         };
-        let mut events = Vec::new();
-        let Some(run) = self.runs.get_mut(&name) else { return };
-        let verdict = run.read(frame, text, &mut events);
-        self.out.extend(events.into_iter().map(|event| Decoded::Event { turn: Arc::clone(&name), event }));
+        let verdict = run.read(frame, text, &mut self.events);
+        let name = &run.name;
+        self.out.extend(self.events.drain(..).map(|event| Decoded::Event { turn: Arc::clone(name), event }));
         if let Some(verdict) = verdict {
-            self.out.push(Decoded::Ended { turn: name, verdict: Box::new(verdict) });
+            self.out.push(Decoded::Ended { turn: Arc::clone(name), verdict: Box::new(verdict) });
         }
-    }
-
-    /// A turn that was not heard of. Of too many, the oldest is forgotten: their names are in order.
-    fn begin(&mut self, thread: &str, turn: &str) -> Arc<str> {
-        if self.runs.len() >= RUNS {
-            self.runs.pop_first();
-        }
-        let name: Arc<str> = turn.into();
-        self.runs.insert(Arc::clone(&name), Run::new(&self.namespace));
-        self.out.push(Decoded::Began { thread: thread.into(), turn: Arc::clone(&name) });
-        name
     }
 
     fn other(&mut self, json: RawJson) {

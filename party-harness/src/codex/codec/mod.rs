@@ -90,10 +90,12 @@ pub enum Decoded {
 #[derive(Debug, Clone)]
 pub struct Decoder {
     framer: Framer,
-    runs: BTreeMap<Arc<str>, Run>,
+    runs: BTreeMap<Arc<str>, Box<Run>>,
     /// Questions and refusals, each told once.
     seen: Seen,
     namespace: Arc<str>,
+    /// Empty but while a frame is read.
+    events: Vec<TurnEvent>,
     out: Vec<Decoded>,
 }
 
@@ -111,6 +113,7 @@ impl Decoder {
             runs: BTreeMap::new(),
             seen: Seen::default(),
             namespace: Arc::default(),
+            events: Vec::new(),
             out: Vec::new(),
         }
     }

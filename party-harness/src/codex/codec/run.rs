@@ -31,6 +31,7 @@ const QUIET: [&str; 8] = [
 /// One turn.
 #[derive(Debug, Clone, Default)]
 pub(in crate::codex) struct Run {
+    pub(super) name: Arc<str>,
     pub(super) namespace: Arc<str>,
     /// Items and raw events, each told once.
     seen: Seen,
@@ -51,6 +52,11 @@ impl Run {
     /// A turn of an agent whose tools are in `namespace`, which is left out of their names.
     pub(in crate::codex) fn new(namespace: &Arc<str>) -> Self {
         Self { namespace: Arc::clone(namespace), ..Self::default() }
+    }
+
+    /// The same with its name, for who has many.
+    pub(super) fn of(name: Arc<str>, namespace: &Arc<str>) -> Self {
+        Self { name, ..Self::new(namespace) }
     }
 
     /// What a notification of the turn tells, and the end, once. `text` is the frame's own.
@@ -122,7 +128,7 @@ impl Run {
         };
         let text = text.filter(|_| status != Status::Silent);
         let usage = self.usage;
-        *self = Self { judged: true, ..Self::new(&self.namespace) };
+        *self = Self { judged: true, ..Self::of(Arc::clone(&self.name), &self.namespace) };
         Verdict { status, text, reason, failure, usage }
     }
 
@@ -165,8 +171,8 @@ impl Run {
             return true;
         }
         let total = tokens(total);
-        let last = usage.last.map(tokens).unwrap_or_default();
-        let used = self.total.and_then(|before| since(&before, &total)).unwrap_or(last);
+        let last = || usage.last.map(tokens).unwrap_or_default();
+        let used = self.total.and_then(|before| since(&before, &total)).unwrap_or_else(last);
         (self.total, self.closed) = (Some(total), true);
         if used != Usage::default() {
             self.usage.add(&used);

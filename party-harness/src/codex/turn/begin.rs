@@ -5,7 +5,8 @@ use crate::{
     Error, ErrorKind, Result,
     claude_code::codec::view::Json,
     codex::{
-        link::{Inbox, Link, Trouble},
+        inbox::Inbox,
+        link::{Link, Trouble},
         server::blocking,
         token::{Token, Trace, message_id, turn_id},
     },

@@ -19,8 +19,9 @@ mod stop;
 use super::{
     bill::Bill,
     codec::{Run, Status, Verdict},
+    inbox::Inbox,
     inner::{Busy, Inner},
-    link::{Inbox, Link, Trouble},
+    link::{Link, Trouble},
     shape::{NAMESPACE, Shape},
     token::Token,
 };
