@@ -160,9 +160,8 @@ impl Running {
     async fn on(&mut self, conn: &Arc<Conn>) -> Left {
         self.rides += 1;
         let events = conn.follow(Some(&self.order.run));
-        let answers = match conn.start("agent", self.order.params.clone()).await {
-            Ok(answers) => answers,
-            Err(_) => return Left::Gone(conn.ended().await),
+        let Ok(answers) = conn.start("agent", self.order.params.clone()).await else {
+            return Left::Gone(conn.ended().await);
         };
         let mut ride = Ride {
             conn: Arc::clone(conn),
