@@ -83,7 +83,7 @@
 //! # Where to go
 //!
 //! Runtimes: [`scripted`] (agents from a file, for tests and first steps), [`replay`] (recordings of a
-//! real runtime as agents) and [`claude_code`] (the `claude` binary).
+//! real runtime as agents), [`claude_code`] (the `claude` binary) and [`openclaw`] (a gateway).
 //!
 //! ## An adapter of one's own
 //!
