@@ -138,7 +138,7 @@ impl GatewaySetup {
                 Err(error)
                     if tried < PORTS && self.port.is_none() && error.to_string().contains("EADDRINUSE") =>
                 {
-                    tried += 1
+                    tried += 1;
                 }
                 result => return result,
             }

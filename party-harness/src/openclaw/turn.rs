@@ -160,9 +160,8 @@ impl Running {
     async fn on(&mut self, conn: &Arc<Conn>) -> Left {
         self.rides += 1;
         let events = conn.follow(Some(&self.order.run));
-        let answers = match conn.start("agent", self.order.params.clone()).await {
-            Ok(answers) => answers,
-            Err(_) => return Left::Gone(conn.ended().await),
+        let Ok(answers) = conn.start("agent", self.order.params.clone()).await else {
+            return Left::Gone(conn.ended().await);
         };
         let mut ride = Ride {
             conn: Arc::clone(conn),
@@ -190,17 +189,18 @@ impl Running {
         let stop = wants_stop(&self.stop, &self.inner);
         let (sender, killed) = (&mut self.out, &self.inner.kill);
         tokio::select! {
+            // However much a gateway tells, its run can be stopped.
             biased;
+            () = stop, if !is_stopping => Heard::Stop,
+            () = killed.cancelled(), if is_stopping && !is_killed => Heard::Kill,
+            () = sleep_until(late) => Heard::Late,
+            () = async { if has_out { sender.hand_on().await } else { sender.closed().await } },
+                if has_out || !is_stopping => if has_out { Heard::HandedOn } else { Heard::Stop },
+            () = maybe(&mut ride.aborting) => Heard::Aborted,
             // Frames came in this order: what tells of the run, then its last answer.
             event = ride.events.next(), if ride.has_events => Heard::Event(event),
             answer = ride.answers.next() => Heard::Answer(answer),
             waited = maybe(&mut ride.waiting) => Heard::Waited(waited),
-            () = maybe(&mut ride.aborting) => Heard::Aborted,
-            () = stop, if !is_stopping => Heard::Stop,
-            () = async { if has_out { sender.hand_on().await } else { sender.closed().await } },
-                if has_out || !is_stopping => if has_out { Heard::HandedOn } else { Heard::Stop },
-            () = sleep_until(late) => Heard::Late,
-            () = killed.cancelled(), if is_stopping && !is_killed => Heard::Kill,
         }
     }
 

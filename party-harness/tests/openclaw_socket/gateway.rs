@@ -67,7 +67,8 @@ impl FakeGateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let known = Arc::new(Known::default());
-        (known.restart("boot-1"), known.write_down(json!([]))).1;
+        known.restart("boot-1");
+        known.write_down(json!([]));
         let of_all = Arc::clone(&known);
         let serving = tokio::spawn(async move {
             let mut peers = tokio::task::JoinSet::new();

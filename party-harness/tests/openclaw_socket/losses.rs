@@ -39,7 +39,7 @@ async fn a048_a_run_that_goes_on_meanwhile_gives_its_one_answer_later() {
             let run = request["params"]["idempotencyKey"].clone();
             match request["method"].as_str().unwrap() {
                 "agent" if waits < 2 => {
-                    peer.answer(&request, json!({"runId": run, "status": "in_flight"})).await
+                    peer.answer(&request, json!({"runId": run, "status": "in_flight"})).await;
                 }
                 "agent" => peer.says("Ship it.").await,
                 _ if waits == 0 => {

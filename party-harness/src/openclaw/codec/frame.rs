@@ -24,6 +24,8 @@ pub(crate) struct Answer<'a> {
 pub(crate) struct Event<'a> {
     pub(crate) name: String,
     pub(crate) payload: Option<Json<'a>>,
+    /// Those of the payload, of an event that tells of a run.
+    pub(super) fields: Fields<'a>,
 }
 
 impl<'a> Frame<'a> {
@@ -44,7 +46,11 @@ impl<'a> Frame<'a> {
                 None => Self::Strange,
             },
             Some("event") => match string("event") {
-                Some(name) => Self::Event(Event { name, payload }),
+                Some(name) => {
+                    let is_told = matches!(name.as_str(), "agent" | "chat");
+                    let fields = payload.filter(|_| is_told).map(Json::fields).unwrap_or_default();
+                    Self::Event(Event { name, payload, fields })
+                }
                 None => Self::Strange,
             },
             _ => Self::Strange,
@@ -65,8 +71,8 @@ impl Answer<'_> {
 }
 
 impl Event<'_> {
-    /// The run that it is about.
+    /// The run that it tells of; none for all else, whatever it is about.
     pub(crate) fn run(&self) -> Option<String> {
-        self.payload?.field("runId")?.string()
+        self.fields.get("runId")?.string()
     }
 }

@@ -50,27 +50,30 @@ impl Decoder {
             Line::Line(bytes) => bytes,
             Line::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
         };
-        match std::str::from_utf8(&bytes).ok().filter(|text| Json::read(text).is_some()) {
-            Some(text) => self.text(text),
-            None if bytes.iter().all(u8::is_ascii_whitespace) => {}
-            None => {
-                let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-                self.other(json!({ "noJson": shown }).into());
-            }
+        let text = std::str::from_utf8(&bytes).ok();
+        match text.and_then(|text| Some((text, Fields::read(text)?))) {
+            Some((text, fields)) => self.object(&fields, text),
+            None => match text.filter(|text| Json::read(text).is_some()) {
+                Some(text) => self.other(raw(text)),
+                None if bytes.iter().all(u8::is_ascii_whitespace) => {}
+                None => {
+                    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+                    self.other(json!({ "noJson": shown }).into());
+                }
+            },
         }
     }
 
-    fn text(&mut self, text: &str) {
-        let Some(fields) = Fields::read(text) else { return self.other(raw(text)) };
+    fn object(&mut self, fields: &Fields<'_>, text: &str) {
         match fields.get("dir").and_then(Json::string).as_deref() {
             None if fields.get("note").is_some() && fields.get("type").is_none() => {}
-            None => self.frame(&fields, text),
+            None => self.frame(fields, text),
             Some("recv") => {
                 if let Some(frame) = fields.get("frame") {
                     self.frame(&frame.fields(), frame.get());
                 }
             }
-            Some("send") => self.sent(&fields),
+            Some("send") => self.sent(fields),
             Some(_) => {}
         }
     }
@@ -97,7 +100,7 @@ impl Decoder {
     }
 
     fn event(&mut self, event: &Event<'_>, text: &str) {
-        let Some(run) = event.run().filter(|_| matches!(event.name.as_str(), "agent" | "chat")) else {
+        let Some(run) = event.run() else {
             if !KNOWN.contains(&event.name.as_str()) {
                 self.other(raw(text));
             }

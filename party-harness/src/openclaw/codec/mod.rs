@@ -6,7 +6,7 @@
 //!                      └ of no run ──> Other
 //! ```
 //!
-//! A connection is told of all runs of its gateway, so a decoder keeps one [`Run`] for each; a session
+//! A connection is told of all runs of its gateway, so a decoder keeps one `Run` for each; a session
 //! of the adapter keeps its own. Numbers of a run's events have gaps and repeat themselves after an
 //! abort, so nothing here goes by them: texts are cumulative, and calls and ends have names.
 

@@ -20,16 +20,13 @@ const PHASES: [&str; 6] =
 
 impl Run {
     pub(super) fn read(&mut self, event: &Event<'_>, out: &mut Vec<TurnEvent>) {
-        let Some(payload) = event.payload else { return };
-        let fields = payload.fields();
+        let (Some(payload), fields) = (event.payload, &event.fields) else { return };
         let known = match event.name.as_str() {
-            "agent" => self.stream(&fields, out),
-            "chat" => self.chat(&fields),
-            "task" | "session.message" | "session.tool" | "sessions.changed" => true,
-            _ => false,
+            "agent" => self.stream(fields, out),
+            _ => self.chat(fields),
         };
         if !known {
-            self.raw(payload, &fields, out);
+            self.raw(payload, fields, out);
         }
     }
 
