@@ -30,7 +30,7 @@ fn row(runtime: &str, decode: fn(&[u8])) -> Row {
         measured.quartiles.0,
         measured.quartiles.1
     );
-    Row::timed(format!("{runtime}_decode_vs_raw_value"), Goal::AtLeast(0.35), &measured, what)
+    Row::timed(&format!("{runtime}_decode_vs_raw_value"), Goal::AtLeast(0.35), &measured, what)
 }
 
 /// Seconds of one round.

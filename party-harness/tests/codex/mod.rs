@@ -167,6 +167,8 @@ pub(crate) fn request(offset: u64, text: &str, tools: &[&str]) -> TurnRequest {
         continuation: None,
         tools: tools.iter().map(|name| tool(name)).collect(),
         tool_choice: ToolChoice::Auto,
+        completion: Default::default(),
+        most_steps: None,
         mcp: None,
         own_tools: Vec::new(),
         ask: false,

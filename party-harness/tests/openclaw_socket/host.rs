@@ -87,6 +87,8 @@ pub(crate) fn request(turn: u64) -> TurnRequest {
         continuation: None,
         tools: Vec::new(),
         tool_choice: ToolChoice::Auto,
+        completion: Default::default(),
+        most_steps: None,
         mcp: None,
         own_tools: Vec::new(),
         ask: false,

@@ -97,6 +97,8 @@ impl Seat {
             continuation: None,
             tools: tools.iter().map(spec).collect(),
             tool_choice: ToolChoice::Auto,
+            completion: Default::default(),
+            most_steps: None,
             mcp: None,
             own_tools: own.iter().map(|name| (*name).to_owned()).collect(),
             ask: false,
