@@ -64,7 +64,7 @@ const PROBE: Duration = Duration::from_secs(30);
 /// An app-server of Codex as a harness.
 ///
 /// The server is shared by all sessions, and lives until [`shutdown`](Harness::shutdown), or until the
-/// harness is dropped.
+/// harness and its sessions are dropped.
 #[derive(Debug)]
 pub struct Codex {
     info: HarnessInfo,

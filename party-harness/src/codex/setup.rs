@@ -2,7 +2,7 @@
 
 use crate::{Environment, prices::Prices, process::Patience, socket::Target};
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// Where the server comes from.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Default for Limits {
 }
 
 /// What all threads of a harness have in common.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Setup {
     pub(super) source: Source,
     /// The server's whole environment; that of the first seat where absent.
@@ -83,6 +83,22 @@ pub(super) struct Setup {
     pub(super) servers: BTreeMap<String, Value>,
     pub(super) frame_limit: usize,
     pub(super) limits: Limits,
+}
+
+/// Settings are shown by their names: they may hold secrets.
+impl fmt::Debug for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup")
+            .field("source", &self.source)
+            .field("env", &self.env)
+            .field("home", &self.home)
+            .field("model", &self.model)
+            .field("sandbox", &self.sandbox)
+            .field("config", &self.config.keys().collect::<Vec<_>>())
+            .field("servers", &self.servers.keys().collect::<Vec<_>>())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Setup {

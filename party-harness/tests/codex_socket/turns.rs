@@ -132,3 +132,14 @@ async fn what_codex_does_not_have_is_refused_before_anything_is_sent() {
     let error = session.turn(request(1, " \n", &[])).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Invalid, "{error}");
 }
+
+#[test]
+fn settings_that_may_hold_secrets_are_never_shown() {
+    let headers = json!({"url": "http://127.0.0.1:9", "http_headers": {"Authorization": "Bearer sk-server"}});
+    let codex = Codex::attach("ws://127.0.0.1:1", Some("sk-token"))
+        .unwrap()
+        .mcp_server("docs", headers)
+        .config("model_providers.own.key", "sk-config");
+    let shown = format!("{codex:?}");
+    assert!(shown.contains("docs") && !shown.contains("sk-"), "{shown}");
+}

@@ -146,7 +146,7 @@ pub(in crate::codex) struct Params<'a> {
 impl<'a> Params<'a> {
     /// The name of the turn that it is about.
     pub(in crate::codex) fn turn_name(&self) -> Option<&'a str> {
-        plain(self.turn_id.or_else(|| self.turn?.field("id"))?)
+        plain(self.turn_id.or_else(|| self.turn()?.id)?)
     }
 
     pub(super) fn turn(&self) -> Option<TurnView<'a>> {

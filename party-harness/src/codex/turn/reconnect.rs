@@ -4,6 +4,7 @@ use super::{
     Serving,
     begin::{LOOKED_AT, turns},
     broken,
+    stop::Stopping,
 };
 use crate::{
     codex::{
@@ -33,6 +34,7 @@ impl Serving {
         if self.at.inbox.overrun().is_cancelled() {
             self.at.inbox = self.at.link.hear(&self.at.thread);
             self.stop(Some(("too much waits for the host to read it".to_owned(), Failure::Other)));
+            self.stopping.iter_mut().for_each(Stopping::deafened);
             return None;
         }
         let (mut why, may_pass) = self.at.link.end();

@@ -12,6 +12,9 @@ use tokio::time::Instant;
 /// How long lies between two interrupts: a turn that is just beginning takes none.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long the end of a turn is awaited that may have been missed.
+const DEAF: Duration = Duration::from_millis(500);
+
 #[derive(Debug)]
 pub(super) struct Stopping {
     /// When it has taken too long.
@@ -20,12 +23,14 @@ pub(super) struct Stopping {
     again: Option<Instant>,
     /// Whether the server took the last interrupt.
     taken: bool,
+    /// The end may not be heard.
+    is_deaf: bool,
     why: Option<(String, Failure)>,
 }
 
 impl Stopping {
     pub(super) fn new(patience: Duration, why: Option<(String, Failure)>) -> Self {
-        Self { end: Instant::now() + patience, again: None, taken: false, why }
+        Self { end: Instant::now() + patience, again: None, taken: false, is_deaf: false, why }
     }
 
     pub(super) const fn end(&self) -> Instant {
@@ -39,6 +44,14 @@ impl Stopping {
     pub(super) fn answered(&mut self, taken: bool) {
         self.taken |= taken;
         self.again = (!taken).then(|| Instant::now() + AGAIN);
+        if taken && self.is_deaf {
+            self.end = self.end.min(Instant::now() + DEAF);
+        }
+    }
+
+    /// What the server said may have been missed, its end too.
+    pub(super) const fn deafened(&mut self) {
+        self.is_deaf = true;
     }
 }
 
