@@ -83,12 +83,11 @@ impl Node {
     /// Tells of the tools until the gateway has taken all of them.
     async fn tell(&self, conn: &Conn, tools: &[Value]) -> Result<()> {
         let mut refused = not_taken();
-        for attempt in 0..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             match update(conn, tools).await {
                 Ok(taken) if taken >= tools.len() => return Ok(()),
-                // It knows the node, and nobody has said yet what that may do.
-                Ok(_) if attempt == 0 => self.approve().await?,
-                Ok(_) => refused = not_taken(),
+                // It knows the node, and nobody has said yet what that may do; or it does not know it yet.
+                Ok(_) => refused = self.approve().await.err().unwrap_or_else(not_taken),
                 // What was approved a moment ago makes it refuse for another moment.
                 Err(error) if conn.is_alive() && error.kind() == ErrorKind::Io => refused = error,
                 Err(error) => return Err(error),

@@ -35,7 +35,8 @@ pub(crate) fn setup(model: &FakeModel, folder: &Path) -> GatewaySetup {
     GatewaySetup::new(node, openclaw, folder).config(openclaw_models(model.base_url()))
 }
 
-/// The right to a gateway of one's own: one at a time beside the shared one, for the sake of memory.
+/// The right to a gateway of one's own beside the shared one, for the sake of memory; and to a node that
+/// is new: while a gateway approves one, it fails the calls of others.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     ALONE.lock().await

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 use crate::{
-    openclaw_gateway::{Shared, shared},
+    openclaw_gateway::{Shared, alone, shared},
     stages::Folders,
 };
 use party_harness::{
@@ -14,18 +14,21 @@ use party_harness::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use test_support::{Block, ModelTurn, Scenario};
+use tokio::sync::MutexGuard;
 
 pub(crate) struct OpenClawStage {
     folders: Folders,
     gateway: &'static Shared,
     session: SessionId,
+    /// Each case brings a node of its own.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl OpenClawStage {
     pub(crate) async fn new() -> Self {
         let folders = Folders::new();
         let session = SessionId::derive(&[folders.of(SeatId(0), "own").as_os_str().as_encoded_bytes()]);
-        Self { folders, gateway: shared().await, session }
+        Self { folders, gateway: shared().await, session, _alone: alone().await }
     }
 
     fn marker(&self, seat: SeatId) -> String {

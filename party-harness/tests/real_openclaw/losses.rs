@@ -20,6 +20,7 @@ fn is_start(event: &TurnEvent) -> bool {
 
 #[tokio::test]
 async fn a174_a_lost_connection_costs_no_answer_and_none_comes_twice() {
+    let _alone = alone().await;
     let (gateway, seat, gate) = (shared().await, Seat::new(), Gate::new());
     let wire = Wire::to(&gateway.url).await;
     let harness = OpenClaw::attach(&wire.url, gateway.token.clone()).unwrap().keys(seat.keys());

@@ -1,7 +1,7 @@
 //! Turns of the real gateway.
 
 use crate::{
-    openclaw_gateway::shared,
+    openclaw_gateway::{alone, shared},
     seat::{Seat, offered, read, run, until, within},
 };
 use party_harness::{
@@ -15,6 +15,7 @@ use test_support::{Block, ModelTurn, Scenario};
 
 #[tokio::test]
 async fn a168_the_hosts_tools_are_in_the_models_first_request_and_answer_it() {
+    let _alone = alone().await;
     let (gateway, seat) = (shared().await, Seat::new());
     let harness = gateway.harness(seat.keys());
     let share = format!("{}share", harness.tool_prefix().unwrap());
