@@ -10,7 +10,7 @@ use party_launch::{
         claude_code::ClaudeCode,
         codex::Codex,
         model::ModelApi,
-        openclaw::{Gateway, GatewaySetup},
+        openclaw::{Gateway, GatewaySetup, OpenClaw},
         scripted::{Script, Scripted, Step},
     },
 };
@@ -27,7 +27,7 @@ const QUESTION: &str = "Should we adopt JSONL as our log format?";
 const AGENTS: [(&str, &str, &str, &str); 4] = [
     ("Ada", "claude", "sonnet", "mcp__party__share"),
     ("Bob", "codex", "gpt-5.5", "party.share"),
-    ("Cyd", "openclaw", "fake/m2", "party__share"),
+    ("Cyd", "openclaw", "fake/m2", "share"),
     ("Dee", "model", "gpt-5.4-mini", "share"),
 ];
 
@@ -35,11 +35,13 @@ fn called(name: &str) -> String {
     format!("Your name is {name}.")
 }
 
-/// Each shares once, and has nothing to add to what the others share.
-fn scenario(word: &str) -> Scenario {
+/// Each shares once, and has nothing to add to what the others share. A gateway's models call the tools by
+/// names with this before them.
+fn scenario(word: &str, prefix: &str) -> Scenario {
     let mut scenario = Scenario::new();
-    for (name, _, _, share) in AGENTS {
+    for (name, harness, _, share) in AGENTS {
         let text = json!({"text": format!("{name} {word}")});
+        let share = if harness == "openclaw" { format!("{prefix}{share}") } else { share.to_owned() };
         scenario = scenario.turn(ModelTurn::tool_use(share, text).when(called(name)));
         scenario = scenario.turn(ModelTurn::text("Nothing to add.").when(called(name)).repeat());
     }
@@ -57,7 +59,7 @@ struct House {
 impl House {
     async fn new() -> Self {
         let (root, fake) =
-            (KeptFolder::new("party-mixed-").unwrap(), FakeModel::start(scenario("opens")).await);
+            (KeptFolder::new("party-mixed-").unwrap(), FakeModel::start(Scenario::new()).await);
         let (node, openclaw) = openclaw_programs();
         let folder = root.path().join("gateway");
         std::fs::create_dir(root.path().join("home")).unwrap();
@@ -65,6 +67,15 @@ impl House {
         let setup = GatewaySetup::new(node, openclaw, folder).config(openclaw_models(fake.base_url()));
         let gateway = setup.start().await.unwrap();
         Self { root, fake, gateway }
+    }
+
+    fn openclaw(&self) -> OpenClaw {
+        self.gateway.harness().unwrap().keys(self.root.path().join("keys"))
+    }
+
+    /// What the agents' models say from now on.
+    fn plays(&self, word: &str) {
+        self.fake.set(scenario(word, &self.openclaw().tool_prefix().unwrap()));
     }
 
     async fn bus(&self) -> Arc<SqliteBus> {
@@ -87,7 +98,7 @@ impl House {
                 "codex",
                 codex.config("model_provider", "fake").config("model_providers.fake", provider),
             )
-            .harness_as("openclaw", self.gateway.harness().unwrap().keys(root.join("keys")))
+            .harness_as("openclaw", self.openclaw())
             .harness_as("model", ModelApi::openai().at(format!("{base}/v1")).key("sk-fake"))
             .harness(Scripted::new(script))
             .environment(env)
@@ -117,6 +128,7 @@ fn sorted(mut feed: Vec<String>) -> Vec<String> {
 #[tokio::test]
 async fn a003_a050_a080_a175_a_mixed_forum_shares_rests_and_goes_on_with_another_host() {
     let house = House::new().await;
+    house.plays("opens");
     let bus = house.bus().await;
     let mut builder = house.builder(bus.clone());
     for (name, harness, model, _) in AGENTS {
@@ -133,7 +145,7 @@ async fn a003_a050_a080_a175_a_mixed_forum_shares_rests_and_goes_on_with_another
     party.shutdown().await.unwrap();
     bus.close().await.unwrap();
 
-    house.fake.set(scenario("goes on"));
+    house.plays("goes on");
     let bus = house.bus().await;
     let party = house.builder(bus.clone()).resume(session).await.unwrap();
     party.post("And what of CSV?").await.unwrap();
