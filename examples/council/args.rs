@@ -24,6 +24,7 @@ Options:
   --budget USD         what the party may spend [default: 1.50, or PARTY_DEFAULT_BUDGET_USD]
   --harness NAME       scripted, claude, codex, openclaw or model [default: scripted]; a persona's file
                        may name another, and its model
+  --model NAME         the model on Codex and model APIs of personas whose file names none
   --persona-dir DIR    personas from this folder instead of the shipped ones
   --timeout SECONDS    how long a persona may take [default: 120]
   --store PATH         the SQLite file [default: in your data folder]
@@ -61,7 +62,6 @@ Model APIs:
                        compatible: another server that speaks chat completions [default: openai]
   --model-url URL      the endpoint [default: the provider's own]
   --model-key-env NAME the variable that holds the key [default: OPENAI_API_KEY and so on, by the API]
-  --model NAME         the model of personas whose file names none
 
 Exit codes: 0 finished, 1 ended without a result, 2 bad input, 130 interrupted and resumable.
 ";

@@ -153,6 +153,9 @@ fn codex(options: &RuntimeOptions, environment: &BTreeMap<String, String>) -> Re
         _ => Codex::new(program(options.codex_bin.as_ref(), "PARTY_CODEX_BIN", "codex"))
             .env(environment.clone()),
     };
+    if let Some(model) = &options.model {
+        codex = codex.model(model);
+    }
     for (name, value) in options.codex_config.iter().filter_map(|setting| setting.split_once('=')) {
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         codex = codex.config(name.trim(), value);
