@@ -167,7 +167,7 @@ impl Node {
         let Some(Frame::Event(event)) = Frame::read(text) else { return };
         let fields = event.payload.map(Json::fields).unwrap_or_default();
         let string = |name: &str| fields.get(name).and_then(Json::string);
-        match event.name.as_str() {
+        match &*event.name {
             "node.invoke.cancel" => {
                 if let Some(call) = string("invokeId").and_then(|id| running.remove(&id)) {
                     call.cancel();

@@ -253,7 +253,7 @@ impl Running {
         }
         let Some(Frame::Answer(answer)) = Frame::read(text) else { return None };
         (ride.since, ride.is_answered) = (Instant::now(), true);
-        match self.run.answer(&answer) {
+        match self.run.answer(&answer, &answer.fields()) {
             Step::Accepted(_) => self.begin(),
             Step::InFlight => {
                 self.begin();

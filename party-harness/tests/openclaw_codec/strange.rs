@@ -64,6 +64,21 @@ fn strange(line: &[u8]) -> String {
 }
 
 #[test]
+fn a176_an_unknown_stream_is_an_event_of_its_run_whatever_its_data() {
+    for data in
+        ["null", "true", "7", "-7", "0.5", r#""half""#, r#"[1,{"phase":"end"}]"#, r#"{"phase":"end"}"#]
+    {
+        let payload = format!(r#"{{"runId":"r","stream":"telepathy","data":{data}}}"#);
+        let line = format!(r#"{{"type":"event","event":"agent","payload":{payload}}}"#);
+        let events = Decoder::new().feed(format!("{line}\n").as_bytes());
+        let [Decoded::Event { run, event: TurnEvent::Raw { event } }] = events.as_slice() else {
+            panic!("{events:?}")
+        };
+        assert_eq!((run.as_str(), event.get()), ("r", payload.as_str()));
+    }
+}
+
+#[test]
 fn a177_damaged_bytes_are_kept_as_raw_and_what_follows_is_read() {
     let mut input = b"\xff\xfe{\n{\"type\":\"re\n\0\0\n{\"type\":7}\n".to_vec();
     input.extend_from_slice(

@@ -7,7 +7,7 @@ use serde::{
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// A JSON value as the text that it is. Whoever asks it for another kind of value gets none.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -17,6 +17,13 @@ impl<'a> Json<'a> {
     /// The value of a whole JSON text.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
+    }
+
+    /// What a type reads of a whole JSON text; `None` where that is no object or not of its shape.
+    pub(crate) fn read_as<T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+        // An array would be taken for the fields in their order.
+        let is_object = text.trim_ascii_start().starts_with('{');
+        is_object.then(|| serde_json::from_str(text).ok())?
     }
 
     pub(crate) fn get(self) -> &'a str {
@@ -51,8 +58,13 @@ impl<'a> Json<'a> {
         unquoted(self.get()).map(Text::escaped)
     }
 
+    /// A text, copied only where it has escapes.
+    pub(crate) fn cow(self) -> Option<Cow<'a, str>> {
+        self.text().map(Text::to_cow)
+    }
+
     pub(crate) fn string(self) -> Option<String> {
-        Some(self.text()?.to_cow().into_owned())
+        self.cow().map(Cow::into_owned)
     }
 
     pub(crate) fn bool(self) -> Option<bool> {
@@ -81,6 +93,13 @@ impl From<Json<'_>> for RawJson {
 /// A whole JSON text that is handed on.
 pub(crate) fn raw(text: &str) -> RawJson {
     RawJson::trusted(&without_halves(text))
+}
+
+/// The text of a frame that came as `text`, or stands there as `field` of a recording's line.
+pub(crate) fn own(text: &str, field: &str) -> RawJson {
+    let fields = Fields::read(text).unwrap_or_default();
+    let recorded = fields.get("dir").and_then(|_| fields.get(field));
+    raw(recorded.map_or(text.trim(), Json::get))
 }
 
 /// The fields of an object in their order. Names are as they are written; none that is read here

@@ -1,7 +1,7 @@
 //! What is read of a message: found in its text, and left there.
 
 use crate::claude_code::codec::view::Json;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// A line: a message as it came, or one within a recording's line.
 #[derive(Debug, Default, Deserialize)]
@@ -10,13 +10,13 @@ pub(super) struct Line<'a> {
     #[serde(borrow)]
     pub(super) dir: Option<Json<'a>>,
     #[serde(borrow)]
-    pub(super) msg: Option<Head<'a>>,
+    pub(super) msg: Option<Frame<'a>>,
     #[serde(borrow)]
     method: Option<Json<'a>>,
     #[serde(borrow)]
     id: Option<Json<'a>>,
-    #[serde(borrow)]
-    params: Option<Json<'a>>,
+    #[serde(borrow, deserialize_with = "or_default")]
+    params: Params<'a>,
     #[serde(borrow)]
     result: Option<Json<'a>>,
     #[serde(borrow)]
@@ -24,75 +24,49 @@ pub(super) struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
     /// The line as the message that it is.
-    pub(super) fn into_head(self) -> Head<'a> {
+    pub(super) fn into_frame(self) -> Frame<'a> {
         let Self { method, id, params, result, error, .. } = self;
-        Head { method, id, params, result, error }
+        Frame { method, id, params, result, error }
     }
-}
-
-/// What all messages have.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Head<'a> {
-    #[serde(borrow)]
-    method: Option<Json<'a>>,
-    #[serde(borrow)]
-    id: Option<Json<'a>>,
-    #[serde(borrow)]
-    params: Option<Json<'a>>,
-    #[serde(borrow)]
-    result: Option<Json<'a>>,
-    #[serde(borrow)]
-    error: Option<Json<'a>>,
-}
-
-impl<'a> Head<'a> {
-    /// The method of a message that asks nothing: the most of them are not looked at any further.
-    pub(super) fn notification(&self) -> Option<&'a str> {
-        self.method.filter(|_| self.id.is_none()).and_then(plain)
-    }
-
-    /// The message with what it is about; `None` where that is of no known shape.
-    pub(super) fn into_frame(self) -> Option<Frame<'a>> {
-        let Self { method, id, params, result, error } = self;
-        let params = match params {
-            Some(params) => serde_json::from_str(params.get()).ok()?,
-            None => Params::default(),
-        };
-        Some(Frame { method, id, params, result, error })
-    }
-}
-
-/// Whether a method tells of a piece of a text, which is told whole later.
-pub(in crate::codex) fn is_delta(method: &str) -> bool {
-    method.ends_with("elta")
 }
 
 /// A message of the protocol. All fields are there, whatever the message.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(in crate::codex) struct Frame<'a> {
+    #[serde(borrow)]
     method: Option<Json<'a>>,
+    #[serde(borrow)]
     pub(in crate::codex) id: Option<Json<'a>>,
+    #[serde(borrow, deserialize_with = "or_default")]
     pub(in crate::codex) params: Params<'a>,
+    #[serde(borrow)]
     pub(in crate::codex) result: Option<Json<'a>>,
+    #[serde(borrow)]
     pub(in crate::codex) error: Option<Json<'a>>,
 }
 
 impl<'a> Frame<'a> {
     /// Reads a frame; `None` where the text is no JSON object, or none of a message's shape.
     pub(in crate::codex) fn read(text: &'a str) -> Option<Self> {
-        Line::read(text)?.into_head().into_frame()
+        Json::read_as(text)
     }
 
     /// The method as it is written; none of those that are known needs an escape.
     pub(in crate::codex) fn method(&self) -> Option<&'a str> {
         plain(self.method?)
     }
+}
+
+/// Null is nothing.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
+    Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// Whether a method tells of a piece of a text, which is told whole later.
+pub(in crate::codex) fn is_delta(method: &str) -> bool {
+    method.ends_with("elta")
 }
 
 /// The inside of a text that needs no escape to be compared.

@@ -10,7 +10,7 @@ use crate::{
     claude_code::codec::{
         frame::Frame as Cut,
         seen::Kind,
-        view::{Fields, Json, raw},
+        view::{Json, own, raw},
     },
 };
 use serde_json::json;
@@ -49,11 +49,11 @@ impl Decoder {
             Cut::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
         };
         let text = std::str::from_utf8(&bytes).ok();
-        match text.and_then(|text| Some((Line::read(text)?, text))) {
+        match text.and_then(|text| Some((Json::read_as(text)?, text))) {
             Some((line, text)) => self.object(line, text),
             None if bytes.iter().all(u8::is_ascii_whitespace) => {}
             None => match text.filter(|text| Json::read(text).is_some()) {
-                Some(text) => self.other(raw(text)),
+                Some(text) => self.strange(text),
                 None => {
                     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
                     self.other(json!({ "noJson": shown }).into());
@@ -63,26 +63,28 @@ impl Decoder {
     }
 
     fn object(&mut self, line: Line<'_>, text: &str) {
-        let head = match line.dir.and_then(plain) {
-            None => line.into_head(),
-            Some("s2c") => line.msg.unwrap_or_default(),
-            Some(_) => return,
-        };
-        if head.notification().is_some_and(|method| is_delta(method) || is_known(method)) {
-            return;
+        match line.dir.and_then(plain) {
+            None => self.frame(&line.into_frame(), text),
+            Some("s2c") => self.frame(&line.msg.unwrap_or_default(), text),
+            Some(_) => {}
         }
-        match head.into_frame() {
-            Some(frame) => self.frame(&frame, text),
-            None => self.other(own(text)),
+    }
+
+    /// JSON that is no message; what a recording holds beside what was received is nothing.
+    fn strange(&mut self, text: &str) {
+        let dir = Json::read(text).and_then(|json| json.field("dir")).and_then(plain);
+        if dir.is_none_or(|dir| dir == "s2c") {
+            self.other(own(text, "msg"));
         }
     }
 
     fn frame(&mut self, frame: &Frame<'_>, text: &str) {
         match (frame.method(), frame.id) {
+            (Some(method), None) if is_delta(method) || is_known(method) => {}
             (Some(method), Some(id)) => self.asked(Asked::read(method, id, frame)),
             (Some(method), None) => self.told(method, frame, text),
             (None, Some(id)) => self.answered(id, frame),
-            (None, None) => self.other(own(text)),
+            (None, None) => self.other(own(text, "msg")),
         }
     }
 
@@ -107,7 +109,7 @@ impl Decoder {
         match (params.turn_name(), params.thread_id.and_then(plain)) {
             (Some(turn), Some(thread)) => self.of_turn(thread, turn, frame, text),
             _ if method == "serverRequest/resolved" => self.settled(params.request_id),
-            _ => self.other(own(text)),
+            _ => self.other(own(text, "msg")),
         }
     }
 
@@ -143,11 +145,4 @@ impl Decoder {
     fn other(&mut self, json: RawJson) {
         self.out.push(Decoded::Other(json));
     }
-}
-
-/// The frame's own text, also where it stands in a recording's line.
-pub(super) fn own(text: &str) -> RawJson {
-    let fields = Fields::read(text).unwrap_or_default();
-    let recorded = fields.get("dir").and_then(|_| fields.get("msg"));
-    raw(recorded.map_or(text.trim(), Json::get))
 }

@@ -3,14 +3,13 @@
 use super::{
     failure,
     frame::{Counts, Frame, Item, TokenUsage, Trouble, TurnView, is_delta, plain},
-    lines::own,
     verdict::{Status, Verdict, one_line},
 };
 use crate::{
     TurnEvent,
     claude_code::codec::{
         seen::{Kind, Seen},
-        view::Json,
+        view::{Json, own},
     },
 };
 use party_core::{Cost, Failure, Usage};
@@ -87,7 +86,7 @@ impl Run {
             _ => false,
         };
         if !known {
-            let event = own(text);
+            let event = own(text, "msg");
             if self.seen.insert(Kind::Line, event.get()) {
                 out.push(TurnEvent::Raw { event });
             }

@@ -19,15 +19,14 @@ struct Words {
 }
 
 /// The verdict of an answer, with what the run's events told.
-pub(super) fn verdict(answer: &Answer<'_>, told: &Told) -> Verdict {
-    let payload = answer.payload.map(Json::fields).unwrap_or_default();
-    let result = filled(&payload, "result").map(Json::fields).unwrap_or_default();
+pub(super) fn verdict(answer: &Answer<'_>, payload: &Fields<'_>, told: &Told) -> Verdict {
+    let result = filled(payload, "result").map(Json::fields).unwrap_or_default();
     let words = words(&result);
     let meta = filled(&result, "meta").map(Json::fields).unwrap_or_default();
     let error = answer.error.and_then(|error| error.field("message")).and_then(Json::string);
-    let status = status(answer, &payload, &words, told);
+    let status = status(answer, payload, &words, told);
     let why =
-        || words.error.clone().or(error).or_else(|| told.error.clone()).or_else(|| text(&payload, "summary"));
+        || words.error.clone().or(error).or_else(|| told.error.clone()).or_else(|| text(payload, "summary"));
     let reason = (!matches!(status, Status::Answered)).then(|| match status {
         Status::Silent => "the agent said nothing".to_owned(),
         Status::Cancelled => "the run was stopped".to_owned(),

@@ -1,6 +1,79 @@
-//! What a frame of the gateway is.
+//! What a frame of the gateway is: found in its text, and left there.
 
 use crate::claude_code::codec::view::{Fields, Json};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// A line: a frame as it came, or one within a recording's line.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Line<'a> {
+    #[serde(borrow)]
+    pub(super) dir: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) note: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) frame: Option<Head<'a>>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Option<Json<'a>>,
+    #[serde(borrow)]
+    id: Option<Json<'a>>,
+    #[serde(borrow)]
+    ok: Option<Json<'a>>,
+    #[serde(borrow)]
+    event: Option<Json<'a>>,
+    #[serde(borrow)]
+    payload: Option<Json<'a>>,
+    #[serde(borrow)]
+    error: Option<Json<'a>>,
+}
+
+impl<'a> Line<'a> {
+    /// The line as the frame that it is.
+    pub(super) fn into_head(self) -> Head<'a> {
+        let Self { kind, id, ok, event, payload, error, .. } = self;
+        Head { kind, id, ok, event, payload, error, ..Head::default() }
+    }
+}
+
+/// What all frames have.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Head<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) id: Option<Json<'a>>,
+    #[serde(borrow)]
+    ok: Option<Json<'a>>,
+    #[serde(borrow)]
+    event: Option<Json<'a>>,
+    #[serde(borrow)]
+    payload: Option<Json<'a>>,
+    #[serde(borrow)]
+    error: Option<Json<'a>>,
+    /// Of requests.
+    #[serde(borrow)]
+    pub(super) method: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) params: Option<Json<'a>>,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn into_frame(self) -> Frame<'a> {
+        let Self { id, ok, payload, error, .. } = self;
+        match text(self.kind).as_deref() {
+            Some("res") => text(id).map_or(Frame::Strange, |id| {
+                let ok = ok.and_then(Json::bool).unwrap_or(error.is_none());
+                Frame::Answer(Answer { id, ok, payload, error })
+            }),
+            Some("event") => text(self.event)
+                .and_then(|name| Event::of(name, payload))
+                .map_or(Frame::Strange, Frame::Event),
+            _ => Frame::Strange,
+        }
+    }
+}
 
 /// A frame, as far as it is one.
 #[derive(Debug)]
@@ -14,7 +87,7 @@ pub(crate) enum Frame<'a> {
 /// An answer to a request; method `agent` gets two.
 #[derive(Debug)]
 pub(crate) struct Answer<'a> {
-    pub(crate) id: String,
+    pub(crate) id: Cow<'a, str>,
     pub(crate) ok: bool,
     pub(crate) payload: Option<Json<'a>>,
     pub(crate) error: Option<Json<'a>>,
@@ -22,40 +95,46 @@ pub(crate) struct Answer<'a> {
 
 #[derive(Debug)]
 pub(crate) struct Event<'a> {
-    pub(crate) name: String,
+    pub(crate) name: Cow<'a, str>,
     pub(crate) payload: Option<Json<'a>>,
-    /// Those of the payload, of an event that tells of a run.
-    pub(super) fields: Fields<'a>,
+    /// What is read of the payload, of an event that tells of a run.
+    pub(super) of_run: OfRun<'a>,
+}
+
+/// What events say of a run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct OfRun<'a> {
+    #[serde(borrow)]
+    run_id: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) seq: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) stream: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) data: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) state: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) message: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) stop_reason: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) error_message: Option<Json<'a>>,
+    #[serde(borrow)]
+    pub(super) error_detail: Option<Json<'a>>,
 }
 
 impl<'a> Frame<'a> {
-    /// Reads a frame; `None` where the text is no JSON object.
+    /// Reads a frame; `None` where the text is no JSON object, or none of a frame's shape.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
-        Fields::read(text).map(|fields| Self::of(&fields))
+        Json::read_as(text).map(Head::into_frame)
     }
+}
 
-    pub(super) fn of(fields: &Fields<'a>) -> Self {
-        let string = |name| fields.get(name).and_then(Json::string);
-        let (payload, error) = (filled(fields, "payload"), filled(fields, "error"));
-        match string("type").as_deref() {
-            Some("res") => match string("id") {
-                Some(id) => {
-                    let ok = fields.get("ok").and_then(Json::bool).unwrap_or(error.is_none());
-                    Self::Answer(Answer { id, ok, payload, error })
-                }
-                None => Self::Strange,
-            },
-            Some("event") => match string("event") {
-                Some(name) => {
-                    let is_told = matches!(name.as_str(), "agent" | "chat");
-                    let fields = payload.filter(|_| is_told).map(Json::fields).unwrap_or_default();
-                    Self::Event(Event { name, payload, fields })
-                }
-                None => Self::Strange,
-            },
-            _ => Self::Strange,
-        }
-    }
+/// A text, where it is one.
+pub(super) fn text(json: Option<Json<'_>>) -> Option<Cow<'_, str>> {
+    json?.cow()
 }
 
 /// A field that is there and not null.
@@ -63,16 +142,26 @@ pub(super) fn filled<'a>(fields: &Fields<'a>, name: &str) -> Option<Json<'a>> {
     fields.get(name).filter(|value| value.get() != "null")
 }
 
-impl Answer<'_> {
-    /// A text of the payload.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        self.payload?.field(name)?.string()
+impl<'a> Answer<'a> {
+    /// Those of the payload.
+    pub(crate) fn fields(&self) -> Fields<'a> {
+        self.payload.map(Json::fields).unwrap_or_default()
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// `None` where it should tell of a run, and is of no known shape.
+    fn of(name: Cow<'a, str>, payload: Option<Json<'a>>) -> Option<Self> {
+        let is_told = matches!(&*name, "agent" | "chat");
+        let of_run = match payload.filter(|_| is_told) {
+            Some(payload) => Json::read_as(payload.get())?,
+            None => OfRun::default(),
+        };
+        Some(Self { name, payload, of_run })
+    }
+
     /// The run that it tells of; none for all else, whatever it is about.
-    pub(crate) fn run(&self) -> Option<String> {
-        self.fields.get("runId")?.string()
+    pub(crate) fn run(&self) -> Option<Cow<'a, str>> {
+        text(self.of_run.run_id)
     }
 }

@@ -2,59 +2,63 @@
 
 use super::{
     Decoded, Decoder, RUNS,
-    frame::{Answer, Event, Frame, filled},
+    frame::{Answer, Event, Frame, Head, Line},
     run::{Run, Step},
     verdict::Verdict,
 };
 use crate::{
     RawJson, TurnEvent,
     claude_code::codec::{
-        frame::Frame as Line,
-        view::{Fields, Json, raw},
+        frame::Frame as Cut,
+        view::{Json, own},
     },
 };
 use serde_json::json;
+use std::borrow::Cow;
 
 /// How much of a line that is no JSON is shown.
 const SHOWN: usize = 4096;
 
-/// Events of a gateway that belong to no run and are known.
-const KNOWN: [&str; 22] = [
-    "agent",
-    "chat",
-    "chat.metadata.changed",
-    "config.changed",
-    "connect.challenge",
-    "device.pair.resolved",
-    "exec.approval.requested",
-    "exec.approval.resolved",
-    "health",
-    "node.invoke.request",
-    "node.pair.requested",
-    "node.pair.resolved",
-    "presence",
-    "session.message",
-    "session.tool",
-    "sessions.changed",
-    "shutdown",
-    "task",
-    "tick",
-    "update.available",
-    "voicewake.changed",
-    "voicewake.routing.changed",
-];
+/// Whether an event belongs to no run and is known.
+fn is_known(name: &str) -> bool {
+    matches!(
+        name,
+        "agent"
+            | "chat"
+            | "chat.metadata.changed"
+            | "config.changed"
+            | "connect.challenge"
+            | "device.pair.resolved"
+            | "exec.approval.requested"
+            | "exec.approval.resolved"
+            | "health"
+            | "node.invoke.request"
+            | "node.pair.requested"
+            | "node.pair.resolved"
+            | "presence"
+            | "session.message"
+            | "session.tool"
+            | "sessions.changed"
+            | "shutdown"
+            | "task"
+            | "tick"
+            | "update.available"
+            | "voicewake.changed"
+            | "voicewake.routing.changed"
+    )
+}
 
 impl Decoder {
-    pub(super) fn line(&mut self, line: Line<'_>) {
+    pub(super) fn line(&mut self, line: Cut<'_>) {
         let bytes = match line {
-            Line::Line(bytes) => bytes,
-            Line::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
+            Cut::Line(bytes) => bytes,
+            Cut::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
         };
         let text = std::str::from_utf8(&bytes).ok();
-        match text.and_then(|text| Some((text, Fields::read(text)?))) {
-            Some((text, fields)) => self.object(&fields, text),
+        match text.and_then(|text| Some((Json::read_as(text)?, text))) {
+            Some((line, text)) => self.object(line, text),
             None => match text.filter(|text| Json::read(text).is_some()) {
-                Some(text) => self.other(raw(text)),
+                Some(text) => self.strange(text),
                 None if bytes.iter().all(u8::is_ascii_whitespace) => {}
                 None => {
                     let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
@@ -64,63 +68,72 @@ impl Decoder {
         }
     }
 
-    fn object(&mut self, fields: &Fields<'_>, text: &str) {
-        match fields.get("dir").and_then(Json::string).as_deref() {
-            None if fields.get("note").is_some() && fields.get("type").is_none() => {}
-            None => self.frame(fields, text),
+    fn object(&mut self, line: Line<'_>, text: &str) {
+        match line.dir.and_then(Json::cow).as_deref() {
+            None if line.note.is_some() && line.kind.is_none() => {}
+            None => self.frame(line.into_head(), text),
             Some("recv") => {
-                if let Some(frame) = fields.get("frame") {
-                    self.frame(&frame.fields(), frame.get());
+                if let Some(head) = line.frame {
+                    self.frame(head, text);
                 }
             }
-            Some("send") => self.sent(fields),
+            Some("send") => self.sent(line.frame.unwrap_or_default()),
             Some(_) => {}
         }
     }
 
+    /// JSON that is no frame; what a recording holds beside what was received is nothing.
+    fn strange(&mut self, text: &str) {
+        let dir = Json::read(text).and_then(|json| json.field("dir")).and_then(Json::cow);
+        if dir.is_none_or(|dir| dir == "recv") {
+            self.other(own(text, "frame"));
+        }
+    }
+
     /// A request that was sent names the run of its answers.
-    fn sent(&mut self, fields: &Fields<'_>) {
-        let Some(frame) = filled(fields, "frame").map(Json::fields) else { return };
-        let string = |name| frame.get(name).and_then(Json::string);
-        if string("method").as_deref() != Some("agent") {
+    fn sent(&mut self, head: Head<'_>) {
+        if head.method.and_then(Json::cow).as_deref() != Some("agent") {
             return;
         }
-        let key = filled(&frame, "params").and_then(|params| params.field("idempotencyKey"));
-        if let (Some(id), Some(run)) = (string("id"), key.and_then(Json::string)) {
+        let key = head.params.and_then(|params| params.field("idempotencyKey"));
+        if let (Some(id), Some(run)) = (head.id.and_then(Json::string), key.and_then(Json::string)) {
             self.request(id, run);
         }
     }
 
-    fn frame(&mut self, fields: &Fields<'_>, text: &str) {
-        match Frame::of(fields) {
+    fn frame(&mut self, head: Head<'_>, text: &str) {
+        match head.into_frame() {
             Frame::Answer(answer) => self.answer(&answer),
             Frame::Event(event) => self.event(&event, text),
-            Frame::Strange => self.other(raw(text)),
+            Frame::Strange => self.other(own(text, "frame")),
         }
     }
 
     fn event(&mut self, event: &Event<'_>, text: &str) {
         let Some(run) = event.run() else {
-            if !KNOWN.contains(&event.name.as_str()) {
-                self.other(raw(text));
+            if !is_known(&event.name) {
+                self.other(own(text, "frame"));
             }
             return;
         };
         let events = self.run(&run).event(event);
-        self.out.extend(events.into_iter().map(|event| Decoded::Event { run: run.clone(), event }));
+        self.out
+            .extend(events.into_iter().map(|event| Decoded::Event { run: run.clone().into_owned(), event }));
     }
 
     /// Only answers to method `agent` are about a run's life: those of other methods only tell of it.
     fn answer(&mut self, answer: &Answer<'_>) {
-        let (named, status) = (answer.text("runId"), answer.text("status"));
-        let begins = matches!(status.as_deref(), Some("accepted"));
-        let ends = answer.payload.is_some_and(|payload| payload.field("summary").is_some());
-        let known = self.requests.get(&answer.id).cloned();
-        let Some(run) = known.or_else(|| named.filter(|_| begins || ends)) else { return };
+        let payload = answer.fields();
+        let text = |name| payload.get(name).and_then(Json::cow);
+        let begins = text("status").as_deref() == Some("accepted");
+        let ends = payload.get("summary").is_some();
+        let known = self.requests.get(&*answer.id).cloned();
+        let named = || text("runId").filter(|_| begins || ends).map(Cow::into_owned);
+        let Some(run) = known.or_else(named) else { return };
         if begins {
-            self.request(answer.id.clone(), run.clone());
+            self.request(answer.id.clone().into_owned(), run.clone());
         }
-        match self.run(&run).answer(answer) {
+        match self.run(&run).answer(answer, &payload) {
             Step::Accepted(session) => self.out.push(Decoded::Accepted { run, session }),
             Step::Over(verdict) => self.ended(run, *verdict),
             Step::InFlight | Step::Nothing => {}

@@ -5,7 +5,10 @@ use super::{
     frame::{Answer, Event},
     verdict::{Status, Verdict},
 };
-use crate::{TurnEvent, claude_code::codec::view::Json};
+use crate::{
+    TurnEvent,
+    claude_code::codec::view::{Fields, Json},
+};
 use party_core::Failure;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -84,17 +87,17 @@ impl Run {
         out
     }
 
-    /// What an answer to the run's request tells.
-    pub(crate) fn answer(&mut self, answer: &Answer<'_>) -> Step {
-        let status = answer.text("status");
+    /// What an answer to the run's request tells, with the fields of its payload.
+    pub(crate) fn answer(&mut self, answer: &Answer<'_>, payload: &Fields<'_>) -> Step {
+        let status = payload.get("status").and_then(Json::cow);
         match status.as_deref() {
             _ if self.judged => Step::Nothing,
             Some("accepted" | "started") if answer.ok => {
-                Step::Accepted(answer.text("sessionKey").unwrap_or_default())
+                Step::Accepted(payload.get("sessionKey").and_then(Json::string).unwrap_or_default())
             }
             Some("in_flight") => Step::InFlight,
             Some("pending") => Step::Nothing,
-            _ => self.judge(answer::verdict(answer, &self.told)),
+            _ => self.judge(answer::verdict(answer, payload, &self.told)),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     failure,
-    frame::{Event, filled},
+    frame::{Event, OfRun, filled, text},
     run::{CALLS, Run, Writing, content},
 };
 use crate::{
@@ -20,29 +20,29 @@ const PHASES: [&str; 6] =
 
 impl Run {
     pub(super) fn read(&mut self, event: &Event<'_>, out: &mut Vec<TurnEvent>) {
-        let (Some(payload), fields) = (event.payload, &event.fields) else { return };
-        let known = match event.name.as_str() {
-            "agent" => self.stream(fields, out),
-            _ => self.chat(fields),
+        let (Some(payload), of_run) = (event.payload, &event.of_run) else { return };
+        let known = match &*event.name {
+            "agent" => self.stream(of_run, out),
+            _ => self.chat(of_run),
         };
         if !known {
-            self.raw(payload, fields, out);
+            self.raw(payload, of_run, out);
         }
     }
 
     /// Whether it is known.
-    fn stream(&mut self, fields: &Fields<'_>, out: &mut Vec<TurnEvent>) -> bool {
-        let Some(stream) = fields.get("stream").and_then(Json::string) else { return false };
-        let data = filled(fields, "data").map(Json::fields).unwrap_or_default();
-        let phase = data.get("phase").and_then(Json::string).unwrap_or_default();
-        match stream.as_str() {
+    fn stream(&mut self, of_run: &OfRun<'_>, out: &mut Vec<TurnEvent>) -> bool {
+        let Some(stream) = text(of_run.stream) else { return false };
+        let data = of_run.data.map(Json::fields).unwrap_or_default();
+        let phase = text(data.get("phase")).unwrap_or_default();
+        match &*stream {
             "assistant" => self.wrote(&data, "text", out),
             "thinking" | "reasoning" => return thought(&data, out),
             "tool" => return self.tool(&phase, &data, out),
             "item" => return self.item(&data, out),
             "run_status" => status(&phase, &data, out),
             "lifecycle" if phase == "end" || phase == "error" => self.over(&phase, &data),
-            "lifecycle" => return PHASES.contains(&phase.as_str()),
+            "lifecycle" => return PHASES.contains(&&*phase),
             stream => return QUIET.contains(&stream),
         }
         true
@@ -50,10 +50,10 @@ impl Run {
 
     /// Texts are told whole, again and again: what is new of them is the event.
     fn wrote(&mut self, data: &Fields<'_>, name: &str, out: &mut Vec<TurnEvent>) {
-        let Some(text) = data.get(name).and_then(Json::string) else { return };
-        let item = data.get("itemId").and_then(Json::string).unwrap_or_default();
+        let Some(text) = text(data.get(name)) else { return };
+        let item = data.get("itemId").and_then(Json::cow).unwrap_or_default();
         if self.writing.item != item {
-            self.writing = Writing { item, text: String::new() };
+            self.writing = Writing { item: item.into_owned(), text: String::new() };
         }
         // A text that was taken back in part says nothing new until it is longer than before.
         let new = text.strip_prefix(&*self.writing.text).map(Arc::<str>::from);
@@ -88,7 +88,7 @@ impl Run {
 
     /// Items repeat what the tool stream tells, but for what the agent says before a call.
     fn item(&mut self, data: &Fields<'_>, out: &mut Vec<TurnEvent>) -> bool {
-        match data.get("kind").and_then(Json::string).as_deref() {
+        match text(data.get("kind")).as_deref() {
             Some("preamble") => self.wrote(data, "progressText", out),
             Some("tool" | "command") => {}
             _ => return false,
@@ -113,32 +113,31 @@ impl Run {
     }
 
     /// The same for people; its last state has the text, and what kind of failure it was.
-    fn chat(&mut self, fields: &Fields<'_>) -> bool {
-        let string = |name| fields.get(name).and_then(Json::string);
-        let text = || filled(fields, "message").and_then(content).map(Arc::from);
-        match string("state").as_deref() {
+    fn chat(&mut self, of_run: &OfRun<'_>) -> bool {
+        let said = || of_run.message.and_then(content).map(Arc::from);
+        match text(of_run.state).as_deref() {
             Some("delta" | "status") => {}
             Some("final") => {
                 self.told.finished = true;
-                self.told.text = text().or_else(|| self.told.text.take());
+                self.told.text = said().or_else(|| self.told.text.take());
             }
             Some("aborted") => {
-                self.told.aborted |= !self.told.over || string("stopReason").is_some();
-                self.told.text = text().or_else(|| self.told.text.take());
+                self.told.aborted |= !self.told.over || text(of_run.stop_reason).is_some();
+                self.told.text = said().or_else(|| self.told.text.take());
             }
             Some("error") => {
-                let detail = filled(fields, "errorDetail").and_then(|detail| detail.field("failoverReason"));
-                self.told.failure = detail.and_then(Json::string).as_deref().and_then(failure::named);
-                self.told.error =
-                    self.told.error.take().filter(|error| !error.is_empty()).or(string("errorMessage"));
+                let detail = of_run.error_detail.and_then(|detail| detail.field("failoverReason"));
+                self.told.failure = text(detail).as_deref().and_then(failure::named);
+                let message = of_run.error_message.and_then(Json::string);
+                self.told.error = self.told.error.take().filter(|error| !error.is_empty()).or(message);
             }
             _ => return false,
         }
         true
     }
 
-    fn raw(&mut self, payload: Json<'_>, fields: &Fields<'_>, out: &mut Vec<TurnEvent>) {
-        let number = fields.get("seq").and_then(Json::u64);
+    fn raw(&mut self, payload: Json<'_>, of_run: &OfRun<'_>, out: &mut Vec<TurnEvent>) {
+        let number = of_run.seq.and_then(Json::u64);
         if number.is_none_or(|number| number > self.latest) {
             self.latest = number.unwrap_or(self.latest);
             out.push(TurnEvent::Raw { event: raw(payload.get()) });

@@ -116,18 +116,18 @@ impl Table {
     fn hand_out(&self, text: &Text) {
         match Frame::read(text) {
             Some(Frame::Answer(answer)) => {
-                if let Some(answers) = self.lock().answers.get(&answer.id) {
+                if let Some(answers) = self.lock().answers.get(&*answer.id) {
                     let _ = answers.send(text.clone());
                 }
             }
             Some(Frame::Event(event)) => {
                 let waiting = self.lock();
                 let for_whom = match event.run() {
-                    Some(run) => waiting.runs.get(&run),
+                    Some(run) => waiting.runs.get(&*run),
                     None => waiting.others.as_ref(),
                 };
                 if for_whom.is_some_and(|whoever| whoever.try_send(text.clone()).is_err()) {
-                    tracing::debug!(event = event.name, "a frame of the gateway was not read in time");
+                    tracing::debug!(event = &*event.name, "a frame of the gateway was not read in time");
                 }
             }
             Some(Frame::Strange) | None => tracing::debug!("the gateway said something unknown"),
