@@ -26,7 +26,11 @@ use std::{
     env,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+
+/// How long a gateway may be out of reach.
+const CONNECT: Duration = Duration::from_secs(10);
 
 /// The runtimes of a council, and what agents may see of the user's environment.
 pub(crate) struct Hosting {
@@ -77,8 +81,8 @@ impl Hosting {
 
     /// Says what is missing while nothing is written.
     pub(crate) async fn probe(&self) -> Result<(), BadInput> {
-        for harness in self.harnesses.values() {
-            harness.probe().await.map_err(|error| BadInput::from_error(&error))?;
+        for (runtime, harness) in &self.harnesses {
+            harness.probe().await.map_err(|error| named(&format!("--harness {}", runtime.name()), &error))?;
         }
         Ok(())
     }
@@ -171,7 +175,8 @@ fn openclaw(options: &RuntimeOptions, store: &Path) -> Result<OpenClaw, BadInput
     };
     let token = secret("--openclaw-token-file", file)?;
     let openclaw = OpenClaw::attach(url, token).map_err(|error| named("--openclaw-url", &error))?;
-    Ok(openclaw.keys(beside(store, "keys")))
+    // A user who waits is told soon.
+    Ok(openclaw.keys(beside(store, "keys")).connect_patience(CONNECT))
 }
 
 fn model(options: &RuntimeOptions) -> Result<ModelApi, BadInput> {

@@ -110,6 +110,10 @@ async fn hold(
 /// What can be said before anything is written is bad input; all else is a failure.
 fn bad_or_failed(error: party_launch::Error) -> Failure {
     match error.kind() {
+        ErrorKind::Price => {
+            let error = BadInput::from_error(&error).to_string();
+            BadInput::new(error.replace("`allow_unknown_prices`", "`--allow-unknown-prices`")).into()
+        }
         ErrorKind::Invalid
         | ErrorKind::Format
         | ErrorKind::NotFound

@@ -120,6 +120,9 @@ pub(crate) fn secret(option: &str, file: &Path) -> Result<String, BadInput> {
     let text = read_text(option, file, TOKEN_LIMIT)?;
     match text.trim() {
         "" => Err(BadInput::new(format!("{option} {}: is empty", file.display()))),
+        token if token.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+            Err(BadInput::new(format!("{option} {}: is more than one word", file.display())))
+        }
         token => Ok(token.to_owned()),
     }
 }

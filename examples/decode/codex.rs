@@ -15,6 +15,9 @@ use std::{
     sync::Arc,
 };
 
+/// How many turns are kept in mind at once, as by the decoder.
+const TURNS: usize = 4096;
+
 pub(crate) struct Codex {
     decoder: Decoder,
     /// The thread of each turn that is not over.
@@ -30,6 +33,9 @@ impl Codex {
         match decoded {
             Decoded::Began { thread, turn } => {
                 show.started(Some(&turn), &thread)?;
+                if self.threads.len() >= TURNS {
+                    self.threads.pop_first();
+                }
                 self.threads.insert(turn, thread);
                 Ok(())
             }

@@ -13,6 +13,9 @@ use std::{
     io::{self, Write},
 };
 
+/// How many runs are kept in mind at once, as by the decoder.
+const RUNS: usize = 4096;
+
 pub(crate) struct OpenClaw {
     decoder: Decoder,
     /// The session of each run that is not over.
@@ -28,6 +31,9 @@ impl OpenClaw {
         match decoded {
             Decoded::Accepted { run, session } => {
                 show.started(Some(&run), &session)?;
+                if self.sessions.len() >= RUNS {
+                    self.sessions.pop_first();
+                }
                 self.sessions.insert(run, session);
                 Ok(())
             }

@@ -39,7 +39,11 @@ fn in_full(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        message = format!("{message}: {error}");
+        let said = error.to_string();
+        // Some tell their cause themselves.
+        if !message.contains(&said) {
+            message = format!("{message}: {said}");
+        }
         cause = error.source();
     }
     message

@@ -38,6 +38,31 @@ fn a061_a062_a063_options_that_cannot_be_used_are_named() {
             "unknown harness `hal`; there are: scripted, claude, codex, openclaw, model",
         ),
         (&[Q, "--claude-mode", "fast"], "unknown mode `fast`; there are: per-turn, persistent"),
+        (&[Q, "--harness", "codex", "--codex-bin", "/no/such/codex"], "--harness codex: "),
+        (&[Q, "--harness", "codex", "--codex-bin", "/no/such/codex"], "/no/such/codex"),
+        (&[Q, "--harness", "openclaw"], "--openclaw-url and --openclaw-token-file say how"),
+        (
+            &[
+                Q,
+                "--harness",
+                "openclaw",
+                "--openclaw-url",
+                "ws://127.0.0.1:1",
+                "--openclaw-token-file",
+                "/no/such/token",
+            ],
+            "--openclaw-token-file /no/such/token: No such file",
+        ),
+        (&[Q, "--harness", "model", "--model", "m"], "`OPENAI_API_KEY` is not set"),
+        (&[Q, "--harness", "model", "--model-key-env", "NO_SUCH_KEY"], "--model-key-env: NO_SUCH_KEY"),
+        (
+            &[Q, "--harness", "model", "--model-api", "ollama", "--model-url", "ftp://127.0.0.1"],
+            "begins neither with https:// nor with http://",
+        ),
+        (
+            &[Q, "--harness", "model", "--model-api", "ollama", "--model-url", "http://127.0.0.1:1"],
+            "cannot be reached",
+        ),
         (&[Q, "--harness", "claude"], "npm install -g @anthropic-ai/claude-code"),
         (&[Q, "--harness", "claude", "--claude-bin", "/no/such/claude"], "/no/such/claude"),
         (&[Q, "--pass-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE is not set"),
@@ -188,4 +213,19 @@ fn the_log_takes_each_option_once() {
         log.args(args);
         refused(&place, log, expected);
     }
+}
+
+#[test]
+fn a_token_that_cannot_be_one_is_refused() {
+    let place = Place::new();
+    let openclaw =
+        ["--harness", "openclaw", "--openclaw-url", "ws://127.0.0.1:1", "--openclaw-token-file", "token"];
+    for (token, expected) in [("", "token: is empty"), ("two words", "token: is more than one word")] {
+        fs::write(place.path("token"), token).unwrap();
+        refused(&place, place.council(&[&[Q], &openclaw[..]].concat()), expected);
+    }
+    fs::write(place.path("token"), "x\n").unwrap();
+    let elsewhere =
+        ["--openclaw-url", "ws://10.0.0.1:1", "--openclaw-token-file", "token", "--harness", "openclaw"];
+    refused(&place, place.council(&[&[Q], &elsewhere[..]].concat()), "--openclaw-url: ");
 }

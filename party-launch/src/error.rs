@@ -73,7 +73,11 @@ impl Error {
         let mut line = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            line = format!("{line}: {error}");
+            let said = error.to_string();
+            // Some tell their cause themselves.
+            if !line.contains(&said) {
+                line = format!("{line}: {said}");
+            }
             cause = error.source();
         }
         line

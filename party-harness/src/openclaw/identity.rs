@@ -8,7 +8,7 @@ use std::{
     fmt::{self, Write as _},
     fs,
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -112,7 +112,7 @@ fn read(path: &Path) -> io::Result<(u32, Vec<u8>)> {
 /// Written beside and moved, so that nobody ever reads half a key; an older file stays.
 fn write(path: &Path, key: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let beside = folder.join(format!(".key-{}-{:p}", std::process::id(), key));
     let _ = fs::remove_file(&beside);
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;

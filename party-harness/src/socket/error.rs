@@ -44,6 +44,10 @@ impl SocketError {
                 tungstenite::error::ProtocolError::ResetWithoutClosingHandshake
                 | tungstenite::error::ProtocolError::SendAfterClosing,
             ) => Self::end(),
+            // Its name for an answer of too many bytes.
+            tungstenite::Error::AttackAttempt => {
+                Self::Protocol("its answer to the upgrade is endless".to_owned())
+            }
             other => Self::Protocol(other.to_string()),
         }
     }
