@@ -80,10 +80,11 @@ async fn a_probe_of_an_attached_server_tells_its_version() {
     assert_eq!(probe.unwrap().version, "0.169.0");
 }
 
-/// Before its first word, in each state of the handshake, and in each of a turn's beginning.
+/// Before its first word, in each state of the handshake, and in each of a turn's beginning until a model
+/// may have been asked.
 #[tokio::test]
 async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error() {
-    for state in 0..6 {
+    for state in 0..5 {
         let fake = Fake::start().await;
         let codex = fake.codex().reconnect_patience(Duration::from_millis(300));
         let serve = async {
@@ -100,10 +101,6 @@ async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error()
             if state == 4 {
                 peer.next().await;
             }
-            if state == 5 {
-                peer.open().await;
-                peer.next().await;
-            }
             let _ = peer.0.close(None).await;
         };
         let (error, ()) = futures::join!(async { refusal(&codex).await }, serve);
@@ -115,16 +112,13 @@ async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error()
 #[tokio::test]
 async fn a173_a_server_that_accepts_and_never_answers_is_a_typed_error() {
     let patience = Duration::from_millis(200);
-    for state in 0..4 {
+    for state in 0..2 {
         let fake = Fake::start().await;
         let codex = fake.codex().request_patience(patience);
         let serve = async {
             let mut peer = fake.accept().await;
             if state > 0 {
                 peer.greet().await;
-            }
-            if state > 1 {
-                peer.open().await;
             }
             peer
         };

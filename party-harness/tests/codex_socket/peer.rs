@@ -19,13 +19,20 @@ pub(crate) const TURN: &str = "01a1f8cb-0927-7972-bcd1-2f4b16a899f4";
 pub(crate) struct Fake {
     pub(crate) listener: TcpListener,
     pub(crate) url: String,
+    /// What it asks clients to show.
+    token: Option<&'static str>,
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        Self { listener, url }
+        Self { listener, url, token: Some("tok") }
+    }
+
+    /// The same in the place of a server that a harness starts, which makes the token.
+    pub(crate) async fn started() -> Self {
+        Self { token: None, ..Self::start().await }
     }
 
     /// A harness on it, whose waits are short.
@@ -42,7 +49,8 @@ impl Fake {
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = within(self.listener.accept()).await.unwrap();
         let look = |request: &server::Request, response: server::Response| {
-            assert_eq!(request.headers()["authorization"], "Bearer tok");
+            let shown = request.headers()["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
+            assert_eq!(shown, self.token.unwrap_or(shown));
             assert!(request.headers().get("origin").is_none());
             Ok(response)
         };

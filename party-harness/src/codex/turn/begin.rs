@@ -2,22 +2,26 @@
 
 use super::{Order, Started};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, RawJson, Result, TurnEnd,
     claude_code::codec::view::Json,
     codex::{
         inbox::Inbox,
+        inner::closed,
         link::{Link, Trouble},
         server::blocking,
         token::{Token, Trace, message_id, turn_id},
     },
-    core::{ModelMessage, Sent, as_one_prompt},
+    core::{Cost, Failure, ModelMessage, Outcome, Sent, Usage, as_one_prompt},
 };
 use serde_json::{Value, json};
-use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use std::{sync::Arc, time::Duration};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a turn is begun whose connection goes.
 const TRIES: u32 = 3;
+
+/// How long an end may take for which there is no time.
+pub(super) const NOW: Duration = Duration::from_secs(1);
 
 /// What to go on with where the host does not say.
 const GO_ON: &str = "Your last turn was cut off. Go on where you stopped.";
@@ -33,10 +37,27 @@ struct Ready {
     remembers: bool,
 }
 
+/// What a turn can be asked for with, or the turn that was asked for already.
+enum Prepared {
+    Ready { link: Arc<Link>, ready: Ready, text: String, sent: Sent },
+    Found(Started),
+}
+
+/// The server may have been asked to start the turn.
+#[derive(Debug)]
+pub(super) struct Asked {
+    generation: u64,
+    sent: Sent,
+    /// The server was ended for it: nothing of the turn runs any more.
+    is_over: bool,
+}
+
 /// Why a turn did not begin.
 enum Stumble {
     /// The connection went: another may do.
     Lost(Trouble),
+    /// The server does not answer.
+    Late(Trouble),
     Fatal(Error),
 }
 
@@ -44,6 +65,7 @@ impl From<Trouble> for Stumble {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Lost(_) => Self::Lost(trouble),
+            Trouble::Late(..) => Self::Late(trouble),
             trouble => Self::Fatal(trouble.into()),
         }
     }
@@ -56,17 +78,18 @@ impl From<Error> for Stumble {
 }
 
 impl Order {
-    /// Starts the turn. Nothing is sent to a model where it fails. A connection that goes meanwhile, as
-    /// that of a server that was just killed, is made again.
-    pub(super) async fn begin(&self) -> Result<Started> {
+    /// Starts the turn. Nothing is sent to a model where it fails and `asked` is none. A connection that
+    /// goes meanwhile, as that of a server that was just killed, is made again. A stop ends it.
+    pub(super) async fn begin(&self, asked: &mut Option<Asked>) -> Result<Started> {
         let end = Instant::now() + self.inner.hub.setup.limits.reconnect;
-        let (mut asked, mut lost) = (false, None);
+        let mut lost = None;
         for _ in 0..TRIES {
-            let tried = Box::pin(self.once(&mut asked));
+            let tried = Box::pin(self.once(asked));
             let tried = if lost.is_none() { Ok(tried.await) } else { timeout_at(end, tried).await };
             match tried {
                 Ok(Ok(started)) => return Ok(started),
                 Ok(Err(Stumble::Fatal(error))) => return Err(error),
+                Ok(Err(Stumble::Late(trouble))) => return Err(trouble.into()),
                 Ok(Err(Stumble::Lost(trouble))) => lost = Some(trouble),
                 Err(_) => break,
             }
@@ -74,8 +97,39 @@ impl Order {
         Err(lost.unwrap_or_else(|| Trouble::Lost("it goes again and again".to_owned())).into())
     }
 
-    /// `asked` says whether the server may have been asked to start the turn, and says so from now on.
-    async fn once(&self, asked: &mut bool) -> Result<Started, Stumble> {
+    async fn once(&self, asked: &mut Option<Asked>) -> Result<Started, Stumble> {
+        let prepared = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(closed().into()),
+            prepared = self.prepared(asked.is_some()) => prepared?,
+        };
+        let (link, ready, text, sent) = match prepared {
+            Prepared::Found(started) => return Ok(started),
+            Prepared::Ready { link, ready, text, sent } => (link, ready, text, sent),
+        };
+        let before = asked.replace(Asked { generation: link.generation, sent, is_over: false });
+        let said = tokio::select! {
+            said = self.start(&link, &ready.thread, &text) => said,
+            () = self.out_of_time() => return Err(closed().into()),
+        };
+        let turn = match said {
+            Ok(said) => Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string()),
+            Err(trouble) => {
+                if matches!(trouble, Trouble::Refused { .. }) {
+                    *asked = before;
+                }
+                let is_over = self.inner.hub.late(&trouble, link.generation).await;
+                asked.iter_mut().for_each(|asked| asked.is_over = is_over);
+                return Err(trouble.into());
+            }
+        };
+        let turn = turn.ok_or_else(|| strange("turn/start"))?;
+        let Ready { thread, inbox, .. } = ready;
+        Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+    }
+
+    /// All that comes before the turn is asked for; it may be given up anywhere.
+    async fn prepared(&self, is_asked: bool) -> Result<Prepared, Stumble> {
         let inner = &self.inner;
         let is_fit = |token: &Token| token.shape == self.shape.hash();
         let (told, cut_off) = (inner.token(), self.cut_off());
@@ -84,21 +138,82 @@ impl Order {
         // What cannot be told is found out before anything is started.
         let full = if known.is_none() || is_cut_off { Some(self.full().await?) } else { None };
         let link = inner.hub.link(&inner.spec.env).await?;
-        if *asked && let Some(started) = self.found(&link).await? {
-            return Ok(started);
-        }
-        let ready = self.ready(&link, known).await?;
-        let (text, sent) = match (ready.remembers, full) {
-            (true, None) => (self.news(&link, &ready.thread).await?, Sent::Delta),
-            (true, Some(_)) if self.has_message(&link, &ready.thread).await? => (self.go_on(), Sent::Delta),
-            (_, Some(full)) => (full, Sent::Full),
-            (false, None) => (self.full().await?, Sent::Full),
+        let prepared = async {
+            if is_asked && let Some(started) = self.found(&link).await? {
+                return Ok(Prepared::Found(started));
+            }
+            let ready = self.ready(&link, known).await?;
+            let (text, sent) = match (ready.remembers, full) {
+                (true, None) => (self.news(&link, &ready.thread).await?, Sent::Delta),
+                (true, Some(_)) if self.has_message(&link, &ready.thread).await? => {
+                    (self.go_on(), Sent::Delta)
+                }
+                (_, Some(full)) => (full, Sent::Full),
+                (false, None) => (self.full().await?, Sent::Full),
+            };
+            self.trace(&ready.thread).await?;
+            Ok(Prepared::Ready { link: Arc::clone(&link), ready, text, sent })
         };
-        self.trace(&ready.thread).await?;
-        *asked = true;
-        let turn = self.start(&link, &ready.thread, &text).await?;
-        let Ready { thread, inbox, .. } = ready;
-        Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+        let prepared = prepared.await;
+        if let Err(Stumble::Late(trouble)) = &prepared {
+            inner.hub.late(trouble, link.generation).await;
+        }
+        prepared
+    }
+
+    /// Done when the turn is to be stopped, and has had its time for that.
+    async fn out_of_time(&self) {
+        self.stop.cancelled().await;
+        let now = async {
+            self.inner.kill.cancelled().await;
+            sleep(NOW).await;
+        };
+        let _ = timeout(self.inner.hub.setup.limits.stop, now).await;
+    }
+
+    /// Ends a turn that the server was asked for and that is not heard: it may run, and cost something.
+    pub(super) async fn abandon(&self, asked: &Asked) {
+        self.inner.remember(None, None);
+        if asked.is_over {
+            return;
+        }
+        self.stop.cancel();
+        let ended = tokio::select! {
+            ended = self.silenced() => ended,
+            () = self.out_of_time() => false,
+        };
+        if !ended {
+            let (hub, generation) = (Arc::clone(&self.inner.hub), asked.generation);
+            // Goes on where there is no time to wait for it.
+            let condemned = tokio::spawn(async move { hub.condemn(generation).await });
+            let _ = timeout(self.inner.hub.setup.limits.stop, condemned).await;
+        }
+    }
+
+    /// The end of a turn of which nothing was heard.
+    pub(super) fn unheard(&self, error: &Error, asked: &Asked) -> TurnEnd {
+        let is_stopped = self.stop.is_cancelled();
+        let (outcome, failure) =
+            if is_stopped { (Outcome::Cancelled, None) } else { (Outcome::Failed, Some(Failure::Died)) };
+        let reason = if is_stopped { "interrupted".to_owned() } else { error.to_string() };
+        TurnEnd {
+            outcome,
+            text: None,
+            usage: Usage::default(),
+            cost: Cost::Unknown,
+            reason: Some(reason),
+            failure,
+            sent: asked.sent,
+            token: None,
+        }
+    }
+
+    /// Whether the turn was found and stopped.
+    async fn silenced(&self) -> bool {
+        let Ok(link) = self.inner.hub.link(&self.inner.spec.env).await else { return false };
+        let Ok(Some(started)) = self.found(&link).await else { return false };
+        let params = json!({"threadId": started.thread, "turnId": started.turn});
+        link.request("turn/interrupt", params).await.is_ok()
     }
 
     /// The thread of an earlier attempt at this turn whose host died before it could keep the token.
@@ -176,16 +291,14 @@ impl Order {
         Ok(servers.iter().map(|(name, _)| name.to_owned()).collect())
     }
 
-    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String, Stumble> {
+    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<RawJson, Trouble> {
         let params = json!({
             "threadId": thread,
             "input": input(text),
             "clientUserMessageId": message_id(&self.inner.spec, self.request.key),
             "approvalPolicy": if self.request.ask { "untrusted" } else { "never" },
         });
-        let said = link.request("turn/start", params).await?;
-        let turn = Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string());
-        turn.ok_or_else(|| strange("turn/start").into())
+        link.request("turn/start", params).await
     }
 
     async fn full(&self) -> Result<String> {

@@ -134,15 +134,25 @@ impl Order {
     /// Serves the turn to its end.
     pub(super) async fn run(mut self) {
         let begun = self.begun.take();
-        match Box::pin(self.begin()).await {
-            Ok(started) => {
+        let mut asked = None;
+        match (Box::pin(self.begin(&mut asked)).await, asked) {
+            (Ok(started), _) => {
                 let is_heard = begun.is_none_or(|begun| begun.send(Ok(())).is_ok());
                 if !is_heard {
                     self.stop.cancel();
                 }
                 self.serve(started).await;
             }
-            Err(error) => {
+            (Err(error), Some(asked)) => {
+                let end = self.unheard(&error, &asked);
+                // It may run: only an end says that it may have cost something.
+                begun.map(|begun| begun.send(Ok(())));
+                Box::pin(self.abandon(&asked)).await;
+                let Self { events, busy, held, .. } = self;
+                drop((busy, held));
+                let _ = events.send(TurnEvent::Ended(end)).await;
+            }
+            (Err(error), None) => {
                 let Self { busy, held, .. } = self;
                 drop((busy, held));
                 if let Some(begun) = begun {

@@ -1,6 +1,6 @@
 //! How a turn is stopped, and what waits too long.
 
-use super::{Serving, broken};
+use super::{Serving, begin::NOW, broken};
 use crate::{
     Answer as Decision,
     codex::codec::{Status, Verdict},
@@ -60,7 +60,7 @@ impl Serving {
     pub(super) fn stop_now(&mut self) {
         self.stop(None);
         if let Some(stopping) = &mut self.stopping {
-            stopping.end = stopping.end.min(Instant::now() + Duration::from_secs(1));
+            stopping.end = stopping.end.min(Instant::now() + NOW);
         }
     }
 
