@@ -7,7 +7,7 @@ use super::{
     session::order,
     shape::{NAMESPACE, Shape},
     token::{Token, Trace, message_id},
-    turn::{LOOKED_AT, Listed, Started, turns},
+    turn::{Heard, LOOKED_AT, Listed, Started, turns},
 };
 use crate::{
     Completion, Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest,
@@ -82,7 +82,8 @@ async fn adopt(
         }
     }
     let (thread, turn_id) = (trace.thread.clone(), own.id.clone());
-    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta, is_found: false };
+    let heard = Heard::FromNow;
+    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta, heard };
     // Its end is the reader's.
     tokio::spawn(order.serve(started));
     Ok(Recovery::Running(turn))

@@ -163,6 +163,13 @@ impl Peer {
         self.tell("item/completed", json!({"item": {"type": "agentMessage", "id": id, "text": text}})).await;
     }
 
+    /// A model call ended, with which the thread has used so many tokens.
+    pub(crate) async fn spend(&mut self, tokens: u64) {
+        let total = json!({"inputTokens": tokens, "cachedInputTokens": 0, "outputTokens": 0});
+        let usage = json!({"total": total, "last": total});
+        self.tell("thread/tokenUsage/updated", json!({ "tokenUsage": usage })).await;
+    }
+
     pub(crate) async fn complete(&mut self, status: &str, text: Option<&str>) {
         self.tell("turn/completed", json!({ "turn": turn(status, text) })).await;
     }

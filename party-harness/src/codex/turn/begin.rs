@@ -1,10 +1,11 @@
 //! How a turn begins: the thread that it runs in, and what it is told.
 
-use super::{Order, Started};
+use super::{Heard, Order, Started, stop::AGAIN};
 use crate::{
     Error, ErrorKind, RawJson, Result, TurnEnd,
     claude_code::codec::view::Json,
     codex::{
+        codec::TurnView,
         inbox::Inbox,
         inner::closed,
         link::{Link, Trouble},
@@ -125,7 +126,7 @@ impl Order {
         };
         let turn = turn.ok_or_else(|| strange("turn/start"))?;
         let Ready { thread, inbox, .. } = ready;
-        Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+        Ok(Started { link, inbox, thread, turn, sent, heard: Heard::FromStart })
     }
 
     /// All that comes before the turn is asked for; it may be given up anywhere.
@@ -241,7 +242,7 @@ impl Order {
             thread: trace.thread,
             turn: own.id,
             sent: if self.inner.token().is_some() { Sent::Delta } else { Sent::Full },
-            is_found: true,
+            heard: Heard::Nothing,
         }))
     }
 
@@ -254,9 +255,14 @@ impl Order {
                 return Ok(Ready { thread, inbox, remembers: true });
             }
             match self.resume(link, &thread).await {
-                Ok(_) => {
+                Ok(status) if status != "active" || self.quiet(link, &thread).await? => {
                     self.inner.remember(Some(token), Some(link));
                     return Ok(Ready { thread, inbox, remembers: true });
+                }
+                // A message would be told to the turn that runs in it.
+                Ok(_) => {
+                    link.forget(&thread);
+                    self.inner.remember(None, None);
                 }
                 // It is not there any more: its folder is another, or was emptied.
                 Err(Trouble::Refused { .. }) => self.inner.remember(None, None),
@@ -269,6 +275,30 @@ impl Order {
         let thread = thread.ok_or_else(|| strange("thread/start"))?;
         let inbox = link.hear(&thread);
         Ok(Ready { thread, inbox, remembers: false })
+    }
+
+    /// Ends a turn that still runs in the thread; whether that is over.
+    async fn quiet(&self, link: &Link, thread: &str) -> Result<bool, Trouble> {
+        let quiet = async {
+            loop {
+                for turn in turns(link, thread, LOOKED_AT).await?.iter().filter(|turn| turn.runs()) {
+                    let params = json!({"threadId": thread, "turnId": turn.id});
+                    match link.request("turn/interrupt", params).await {
+                        // It is over, or takes no interrupt yet.
+                        Ok(_) | Err(Trouble::Refused { .. }) => {}
+                        Err(trouble) => return Err(trouble),
+                    }
+                }
+                if self.resume(link, thread).await? != "active" {
+                    return Ok(true);
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        match timeout(self.inner.hub.setup.limits.stop, quiet).await {
+            Ok(Err(Trouble::Refused { .. })) | Err(_) => Ok(false),
+            Ok(done) => done,
+        }
     }
 
     /// Loads a thread with all that it needs; gives what it does.
@@ -345,6 +375,13 @@ pub(in crate::codex) struct Listed {
     pub(in crate::codex) message: Option<String>,
     /// All of it.
     pub(in crate::codex) json: String,
+}
+
+impl Listed {
+    fn runs(&self) -> bool {
+        let view = serde_json::from_str::<TurnView<'_>>(&self.json);
+        view.is_ok_and(|view| view.status() == Some("inProgress"))
+    }
 }
 
 /// The last turns of a thread, the latest first.

@@ -81,8 +81,17 @@ pub(super) struct Started {
     pub(super) thread: String,
     pub(super) turn: String,
     pub(super) sent: Sent,
-    /// It was not heard from its start: it may be over.
-    pub(super) is_found: bool,
+    pub(super) heard: Heard,
+}
+
+/// What was heard of a turn when it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    FromStart,
+    /// It runs; what it did before was missed.
+    FromNow,
+    /// It may be over.
+    Nothing,
 }
 
 /// The answer to a request of this task's own.
@@ -188,7 +197,10 @@ impl Order {
 
 impl Serving {
     async fn run(mut self) {
-        let mut found = if self.at.is_found { Box::pin(self.lost()).await } else { None };
+        if self.at.heard != Heard::FromStart {
+            self.bill.missed();
+        }
+        let mut found = if self.at.heard == Heard::Nothing { Box::pin(self.lost()).await } else { None };
         let verdict = loop {
             if let Some(verdict) = found.take() {
                 break verdict;

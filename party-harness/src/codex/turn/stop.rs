@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long lies between two interrupts: a turn that is just beginning takes none.
-const AGAIN: Duration = Duration::from_millis(100);
+pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the end of a turn is awaited that may have been missed.
 const DEAF: Duration = Duration::from_millis(500);
