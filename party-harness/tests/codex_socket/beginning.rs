@@ -1,7 +1,7 @@
 //! Turns whose beginning goes wrong, or is not wanted any more.
 
 use crate::{
-    codex::{Bench, Tools, begin, end_of, request, within},
+    codex::{Bench, Tools, begin, end_of, program, request, within},
     peer::{Fake, THREAD, TURN, turn},
 };
 use party_core::{Cost, Failure, Outcome};
@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
@@ -142,19 +141,15 @@ async fn a_turn_that_is_dropped_while_it_begins_is_stopped() {
 }
 
 /// A program that says where a server listens, and counts its starts.
-fn program(folder: &Path, url: &str) -> PathBuf {
-    let (path, starts) = (folder.join("codex"), folder.join("starts"));
+fn server(folder: &Path, url: &str) -> PathBuf {
+    let starts = folder.join("starts");
     let help = "app-server ws:// --ws-token-file";
     let text = format!(
         "#!/bin/sh\nif [ \"$2\" = --help ]; then echo '{help}'; exit; fi\n\
          echo started >>'{}'\necho 'listening on: {url}' >&2\nexec sleep 600\n",
         starts.display()
     );
-    // Written by another process: no child of this one holds it open, so that it is never busy.
-    let write = "printf %s \"$1\" >\"$0\" && chmod 700 \"$0\"";
-    let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(text).status();
-    assert!(written.unwrap().success());
-    path
+    program(folder, "codex", &text)
 }
 
 /// Whether it does not even greet, loads no thread, or starts no turn.
@@ -163,7 +158,7 @@ async fn a_server_of_ones_own_that_hangs_is_replaced() {
     for state in 0..3 {
         let (fake, bench, tools) = (Fake::started().await, Bench::new(), Tools::new());
         let folder = bench.folder("bin");
-        let codex = Codex::new(program(&folder, &fake.url)).request_patience(SHORT);
+        let codex = Codex::new(server(&folder, &fake.url)).request_patience(SHORT);
         let session = bench.open(&codex, &tools).await;
         let serve = async {
             let mut mute = fake.accept().await;

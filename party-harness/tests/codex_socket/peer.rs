@@ -35,13 +35,13 @@ impl Fake {
         Self { token: None, ..Self::start().await }
     }
 
-    /// A harness on it, whose waits are short.
+    /// A harness on it. None of its waits ends in a test that does not say so.
     pub(crate) fn codex(&self) -> Codex {
         Codex::attach(&self.url, Some("tok"))
             .unwrap()
-            .request_patience(Duration::from_secs(5))
-            .reconnect_patience(Duration::from_secs(5))
-            .stop_patience(Duration::from_secs(1))
+            .request_patience(Duration::from_secs(30))
+            .reconnect_patience(Duration::from_secs(30))
+            .stop_patience(Duration::from_secs(10))
     }
 
     /// The next connection that is upgraded; it shows the token.

@@ -108,6 +108,9 @@ impl Order {
             Prepared::Found(started) => return Ok(started),
             Prepared::Ready { link, ready, text, sent } => (link, ready, text, sent),
         };
+        if link.gone().is_cancelled() {
+            return Err(Stumble::Lost(Trouble::Lost(link.end().0)));
+        }
         let before = asked.replace(Asked { generation: link.generation, sent, is_over: false });
         let said = tokio::select! {
             said = self.start(&link, &ready.thread, &text) => said,
