@@ -119,7 +119,8 @@ async fn a047_a_server_that_is_gone_past_the_patience_is_a_typed_error() {
 #[tokio::test]
 async fn an_interrupt_while_there_is_no_connection_ends_the_turn() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
-    let codex = fake.codex().reconnect_patience(Duration::from_secs(600));
+    let codex =
+        fake.codex().reconnect_patience(Duration::from_secs(600)).stop_patience(Duration::from_millis(300));
     let session = bench.open(&codex, &tools).await;
     let play = async {
         let mut turn = begin(&session, request(1, "Go.", &[])).await;
@@ -245,7 +246,7 @@ async fn a_turn_that_still_runs_in_the_thread_is_ended_before_the_next() {
 async fn a_thread_whose_turn_cannot_be_ended_is_left_for_another() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
     let token = kept(&fake, &bench, &tools).await;
-    let codex = fake.codex().stop_patience(Duration::from_millis(300));
+    let codex = fake.codex().stop_patience(Duration::from_secs(1));
     let session = bench.open_with(&codex, &tools, Some(token)).await;
     let serve = async {
         let mut peer = fake.greeted().await;

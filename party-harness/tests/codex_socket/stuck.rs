@@ -158,7 +158,9 @@ async fn a173_a_question_that_nobody_answers_is_answered_by_no() {
     let serve = async {
         let mut peer = fake.running().await;
         asked(&mut peer).await;
-        (denied(&mut peer).await, peer)
+        let told = denied(&mut peer).await;
+        peer.answer("thread/backgroundTerminals/clean", json!({})).await;
+        (told, peer)
     };
     let mut request = request(1, "Go.", &[]);
     (request.own_tools, request.ask) = (vec!["shell".to_owned()], true);
@@ -198,6 +200,7 @@ async fn a_question_outlives_its_connection() {
         assert_eq!(peer.next().await, json!({"id": 7, "result": {"decision": "accept"}}));
         peer.tell("serverRequest/resolved", json!({"requestId": 7})).await;
         peer.complete("completed", Some("Done.")).await;
+        peer.answer("thread/backgroundTerminals/clean", json!({})).await;
         peer
     };
     let mut request = request(1, "Go.", &["share"]);
@@ -305,7 +308,7 @@ async fn a_turn_that_is_not_read_is_stopped_when_too_much_waits() {
 #[tokio::test]
 async fn a_close_does_not_wait_for_a_reader() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
-    let codex = fake.codex();
+    let codex = fake.codex().stop_patience(Duration::from_secs(1));
     let session = bench.open(&codex, &tools).await;
     let (turn, mut peer) = futures::join!(begin(&session, request(1, "Go.", &[])), fake.running());
     for n in 0..1000 {

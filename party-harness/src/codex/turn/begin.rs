@@ -1,8 +1,8 @@
 //! How a turn begins: the thread that it runs in, and what it is told.
 
-use super::{Heard, Order, Started, stop::AGAIN};
+use super::{Heard, Order, Started, abandon::Asked, stop::AGAIN};
 use crate::{
-    Error, ErrorKind, RawJson, Result, TurnEnd,
+    Error, ErrorKind, RawJson, Result,
     claude_code::codec::view::Json,
     codex::{
         codec::TurnView,
@@ -12,17 +12,14 @@ use crate::{
         server::blocking,
         token::{Token, Trace, message_id, turn_id},
     },
-    core::{Cost, Failure, ModelMessage, Outcome, Sent, Usage, as_one_prompt},
+    core::{ModelMessage, Sent, as_one_prompt},
 };
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a turn is begun whose connection goes.
 const TRIES: u32 = 3;
-
-/// How long an end may take for which there is no time.
-pub(super) const NOW: Duration = Duration::from_secs(1);
 
 /// What to go on with where the host does not say.
 const GO_ON: &str = "Your last turn was cut off. Go on where you stopped.";
@@ -44,17 +41,8 @@ enum Prepared {
     Found(Started),
 }
 
-/// The server may have been asked to start the turn.
-#[derive(Debug)]
-pub(super) struct Asked {
-    generation: u64,
-    sent: Sent,
-    /// The server was ended for it: nothing of the turn runs any more.
-    is_over: bool,
-}
-
 /// Why a turn did not begin.
-enum Stumble {
+pub(super) enum Stumble {
     /// The connection went: another may do.
     Lost(Trouble),
     /// The server does not answer.
@@ -165,61 +153,6 @@ impl Order {
         prepared
     }
 
-    /// Done when the turn is to be stopped, and has had its time for that.
-    async fn out_of_time(&self) {
-        self.stop.cancelled().await;
-        let now = async {
-            self.inner.kill.cancelled().await;
-            sleep(NOW).await;
-        };
-        let _ = timeout(self.inner.hub.setup.limits.stop, now).await;
-    }
-
-    /// Ends a turn that the server was asked for and that is not heard: it may run, and cost something.
-    pub(super) async fn abandon(&self, asked: &Asked) {
-        self.inner.remember(None, None);
-        if asked.is_over {
-            return;
-        }
-        self.stop.cancel();
-        let ended = tokio::select! {
-            ended = self.silenced() => ended,
-            () = self.out_of_time() => false,
-        };
-        if !ended {
-            let (hub, generation) = (Arc::clone(&self.inner.hub), asked.generation);
-            // Goes on where there is no time to wait for it.
-            let condemned = tokio::spawn(async move { hub.condemn(generation).await });
-            let _ = timeout(self.inner.hub.setup.limits.stop, condemned).await;
-        }
-    }
-
-    /// The end of a turn of which nothing was heard.
-    pub(super) fn unheard(&self, error: &Error, asked: &Asked) -> TurnEnd {
-        let is_stopped = self.stop.is_cancelled();
-        let (outcome, failure) =
-            if is_stopped { (Outcome::Cancelled, None) } else { (Outcome::Failed, Some(Failure::Died)) };
-        let reason = if is_stopped { "interrupted".to_owned() } else { error.to_string() };
-        TurnEnd {
-            outcome,
-            text: None,
-            usage: Usage::default(),
-            cost: Cost::Unknown,
-            reason: Some(reason),
-            failure,
-            sent: asked.sent,
-            token: None,
-        }
-    }
-
-    /// Whether the turn was found and stopped.
-    async fn silenced(&self) -> bool {
-        let Ok(link) = self.inner.hub.link(&self.inner.spec.env).await else { return false };
-        let Ok(Some(started)) = self.found(&link).await else { return false };
-        let params = json!({"threadId": started.thread, "turnId": started.turn});
-        link.request("turn/interrupt", params).await.is_ok()
-    }
-
     /// The thread of an earlier attempt at this turn whose host died before it could keep the token.
     fn cut_off(&self) -> Option<Token> {
         let (key, trace) = (self.request.key, self.inner.trace()?);
@@ -228,7 +161,7 @@ impl Order {
     }
 
     /// The turn, where the server was asked for it and its answer did not come.
-    async fn found(&self, link: &Arc<Link>) -> Result<Option<Started>, Stumble> {
+    pub(super) async fn found(&self, link: &Arc<Link>) -> Result<Option<Started>, Stumble> {
         let Some(trace) = self.inner.trace().filter(|trace| trace.key == self.request.key) else {
             return Ok(None);
         };

@@ -9,6 +9,7 @@
 //! One `select` does all of it, so nothing that it awaits can depend on something else that it has to
 //! do. Every wait has an end: requests, questions, silence, reconnecting, and each step of a stop.
 
+mod abandon;
 mod asks;
 mod begin;
 mod calls;

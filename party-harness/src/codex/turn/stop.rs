@@ -1,6 +1,6 @@
 //! How a turn is stopped, and what waits too long.
 
-use super::{Serving, begin::NOW, broken};
+use super::{Serving, abandon::NOW, broken};
 use crate::{
     Answer as Decision,
     codex::codec::{Status, Verdict},
