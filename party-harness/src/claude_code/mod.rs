@@ -58,7 +58,7 @@ const INSTALL: &str = "install Claude Code with `npm install -g @anthropic-ai/cl
 #[derive(Debug)]
 pub struct ClaudeCode {
     info: HarnessInfo,
-    env: Environment,
+    env: Option<Environment>,
     setup: Setup,
     open: Mutex<Vec<Weak<Inner>>>,
 }
@@ -83,7 +83,7 @@ impl ClaudeCode {
             idle: None,
         };
         let info = HarnessInfo::new("claude", capabilities);
-        Self { info, env: Environment::default(), setup, open: Mutex::default() }
+        Self { info, env: None, setup, open: Mutex::default() }
     }
 
     /// The same harness with one process for many turns of a session: turns begin at once, the host's
@@ -112,10 +112,11 @@ impl ClaudeCode {
         self
     }
 
-    /// The whole environment of a probe; turns bring their own.
+    /// The whole environment of a probe, by itself `PATH` and `HOME` of this process; turns bring their
+    /// own.
     #[must_use]
     pub fn env(mut self, env: impl Into<Environment>) -> Self {
-        self.env = env.into();
+        self.env = Some(env.into());
         self
     }
 
@@ -155,7 +156,8 @@ impl Harness for ClaudeCode {
 
     async fn probe(&self) -> Result<Probe> {
         let mut command = Command::new(&self.setup.program);
-        command.arg("--version").env_clear().envs(&self.env).stdin(Stdio::null()).kill_on_drop(true);
+        let env = process::probe_env(self.env.as_ref());
+        command.arg("--version").env_clear().envs(&env).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PROBE, command.output()).await;
         let output = output.map_err(|_| not_claude(&self.setup.program, "it does not answer"))?;
         let output = output.map_err(|error| process::refused(&self.setup.program, INSTALL, error))?;

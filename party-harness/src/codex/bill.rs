@@ -10,6 +10,7 @@ use party_core::{Cost, Usage, Usd};
 /// The costs of a turn so far.
 #[derive(Debug)]
 pub(super) struct Bill {
+    /// None also where calls may have been missed.
     price: Option<Price>,
     counted: Usage,
     sum: Usd,
@@ -21,6 +22,11 @@ impl Bill {
         let model = spec.model.as_deref().or(setup.model.as_deref());
         let price = model.and_then(|model| setup.prices.of(model)).copied();
         Self { price, counted: Usage::default(), sum: Usd::ZERO }
+    }
+
+    /// Calls may have been missed: what they cost is not known, and so neither is the whole.
+    pub(super) const fn missed(&mut self) {
+        self.price = None;
     }
 
     /// A model call ended, with which the turn has used this much. Each call has a price of its own:
@@ -93,6 +99,11 @@ mod tests {
         for status in [Status::Failed, Status::Interrupted, Status::Cut] {
             assert_eq!(bill().of(&verdict(status, used(1, 1))), Cost::Unknown);
         }
+        let mut partly = bill();
+        partly.count(used(900, 10));
+        partly.missed();
+        assert_eq!(partly.count(used(1_800, 10)), Cost::Unknown);
+        assert_eq!(partly.of(&verdict(Status::Answered, used(1_800, 10))), Cost::Unknown);
         let mut unpriced = Bill { price: None, ..bill() };
         assert_eq!(unpriced.count(used(1, 1)), Cost::Unknown);
         assert_eq!(unpriced.of(&verdict(Status::Answered, used(1, 1))), Cost::Unknown);

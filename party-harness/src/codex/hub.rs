@@ -62,7 +62,7 @@ impl Hub {
         };
         state.generation += 1;
         let link = Link::new(halves, state.generation, &self.setup);
-        self.greet(&link).await?;
+        self.greet(&link, &mut state.server).await?;
         let link = Arc::new(link);
         state.link = Some(Arc::clone(&link));
         Ok(link)
@@ -100,11 +100,18 @@ impl Hub {
         Ok(server)
     }
 
-    async fn greet(&self, link: &Link) -> Result<()> {
+    /// A server of one's own that does not answer is ended.
+    async fn greet(&self, link: &Link, server: &mut Option<Server>) -> Result<()> {
         let client = json!({"name": "party_harness", "title": "Party", "version": env!("CARGO_PKG_VERSION")});
         let capabilities = json!({"experimentalApi": true, "optOutNotificationMethods": UNREAD});
         let asked = json!({"clientInfo": client, "capabilities": capabilities});
-        let said = link.request("initialize", asked).await.map_err(|trouble| match trouble {
+        let said = link.request("initialize", asked).await;
+        if let Err(Trouble::Late(..)) = &said
+            && let Some(server) = server.take()
+        {
+            server.kill().await;
+        }
+        let said = said.map_err(|trouble| match trouble {
             Trouble::Refused { .. } => {
                 Error::new(ErrorKind::Protocol, format!("it is no app-server of codex: {trouble}"))
             }
@@ -126,10 +133,21 @@ impl Hub {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Ends a server of one's own that does not do what it is asked, unless that was done already.
+    /// Ends a server of one's own that does not answer; whether this is one.
+    pub(super) async fn late(&self, trouble: &Trouble, generation: u64) -> bool {
+        let is_late = matches!((trouble, &self.setup.source), (Trouble::Late(..), Source::Own(_)));
+        if is_late {
+            self.condemn(generation).await;
+        }
+        is_late
+    }
+
+    /// Ends the connection, and a server of one's own that does not do what it is asked, unless that was
+    /// done already.
     pub(super) async fn condemn(&self, generation: u64) {
         let mut state = self.state.lock().await;
-        if state.generation != generation {
+        let lives = state.link.as_ref().is_some_and(|link| !link.gone().is_cancelled());
+        if lives && state.generation != generation {
             return;
         }
         if let Some(link) = state.link.take() {

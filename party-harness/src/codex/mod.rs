@@ -37,7 +37,7 @@ use crate::{
     Capabilities, Close, CostSource, Environment, Error, ErrorKind, Harness, HarnessInfo, Permissions,
     Pricing, Probe, Result, RuntimeSession, RuntimeSpec, ToolDoor, ToolPort,
     prices::Prices,
-    process::refused,
+    process::{probe_env, refused},
     socket::{Address, Bearer, Target},
 };
 use async_trait::async_trait;
@@ -111,7 +111,7 @@ impl Codex {
     }
 
     /// The server's whole environment, with the key of its model's provider; that of the first seat
-    /// otherwise. No agent sees it: a seat's commands have the seat's own, without what is called a
+    /// otherwise, and `PATH` and `HOME` of this process for a probe. No agent sees it: a seat's commands have the seat's own, without what is called a
     /// key, token, secret or password.
     #[must_use]
     pub fn env(mut self, env: impl Into<Environment>) -> Self {
@@ -257,7 +257,7 @@ impl Harness for Codex {
         let not_codex =
             |why: &str| Error::new(ErrorKind::Launch, format!("`{}` is not Codex: {why}", program.display()));
         let mut command = Command::new(program);
-        let env = self.setup.env.clone().unwrap_or_default();
+        let env = probe_env(self.setup.env.as_ref());
         command.arg("--version").env_clear().envs(&env).stdin(Stdio::null()).kill_on_drop(true);
         let output = tokio::time::timeout(PROBE, command.output()).await;
         let output = output.map_err(|_| not_codex("it does not answer"))?;

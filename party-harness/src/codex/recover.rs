@@ -7,7 +7,7 @@ use super::{
     session::order,
     shape::{NAMESPACE, Shape},
     token::{Token, Trace, message_id},
-    turn::{LOOKED_AT, Listed, Started, turns},
+    turn::{Heard, LOOKED_AT, Listed, Started, turns},
 };
 use crate::{
     Completion, Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest,
@@ -30,7 +30,10 @@ pub(super) async fn recover(inner: &Arc<Inner>, key: TurnKey, busy: Busy) -> Res
     let listed = match turns(&link, &trace.thread, LOOKED_AT).await {
         Ok(listed) => listed,
         Err(Trouble::Refused { .. }) => return Ok(Recovery::Unknown),
-        Err(trouble) => return Err(trouble.into()),
+        Err(trouble) => {
+            inner.hub.late(&trouble, link.generation).await;
+            return Err(trouble.into());
+        }
     };
     let id = message_id(&inner.spec, key);
     let Some(own) = listed.into_iter().find(|turn| turn.message.as_ref() == Some(&id)) else {
@@ -70,11 +73,17 @@ async fn adopt(
 ) -> Result<Recovery> {
     let (order, turn, _) = order(inner, request(key), Shape::adopted(trace.shape.clone()), busy)?;
     let inbox = link.hear(&trace.thread);
-    if order.resume(&link, &trace.thread).await? != "active" {
-        return Ok(Recovery::Unknown);
+    match order.resume(&link, &trace.thread).await {
+        Ok(status) if status == "active" => {}
+        Ok(_) => return Ok(Recovery::Unknown),
+        Err(trouble) => {
+            inner.hub.late(&trouble, link.generation).await;
+            return Err(trouble.into());
+        }
     }
     let (thread, turn_id) = (trace.thread.clone(), own.id.clone());
-    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta, is_found: false };
+    let heard = Heard::FromNow;
+    let started = Started { link, inbox, thread, turn: turn_id, sent: Sent::Delta, heard };
     // Its end is the reader's.
     tokio::spawn(order.serve(started));
     Ok(Recovery::Running(turn))

@@ -39,9 +39,12 @@ impl RuntimeSession for CodexSession {
         let busy = Busy::take(&self.inner)?;
         let shape = Shape::of(&self.inner.hub.setup, &request)?;
         let (order, turn, begun) = order(&self.inner, request, shape, busy)?;
+        // Who does not wait for it wants it no more.
+        let wanted = order.stop.clone().drop_guard();
         // Its end is the reader's: it lives as long as its turn runs and its events are read.
         tokio::spawn(order.run());
         begun.await.map_err(|_| closed())??;
+        wanted.disarm();
         Ok(turn)
     }
 

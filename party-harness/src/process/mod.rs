@@ -22,7 +22,7 @@ mod tests;
 pub(crate) mod tree;
 
 pub(crate) use io::{drain, write_all};
-pub(crate) use program::refused;
+pub(crate) use program::{probe_env, refused};
 pub(crate) use running::{Running, code_and_signal, ladder};
 
 use crate::Environment;

@@ -1,6 +1,6 @@
 //! Which file a program is, and why it cannot be started.
 
-use crate::{Error, ErrorKind};
+use crate::{Environment, Error, ErrorKind};
 use rustix::fs::{Access, access};
 use std::{
     io,
@@ -37,6 +37,16 @@ fn executable(path: &Path) -> io::Result<()> {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     Ok(access(path, Access::EXEC_OK)?)
+}
+
+/// What a program is asked in what it is: what the host set, or else where programs and their settings
+/// lie. Nothing more of this process's environment, which may hold credentials.
+pub(crate) fn probe_env(set: Option<&Environment>) -> Environment {
+    let own = || {
+        let named = |name: &str| Some((name.to_owned(), std::env::var(name).ok()?));
+        ["PATH", "HOME"].into_iter().filter_map(named).collect()
+    };
+    set.cloned().unwrap_or_else(own)
 }
 
 /// Why a program could not be started.

@@ -13,14 +13,15 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    process::Command,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
 
 /// The host's tools: `wait` answers when it is let go, `hang` never, `refuse` by an error, `panic` falls
-/// over, all others answer at once.
+/// over, `tell` says a megabyte, all others answer at once.
 #[derive(Debug)]
 pub(crate) struct Tools {
     calls: Mutex<Vec<ToolCall>>,
@@ -39,6 +40,7 @@ impl ToolPort for Tools {
                 self.go.acquire().await.unwrap().forget();
                 ToolReply::text("waited")
             }
+            "tell" => ToolReply::text("x".repeat(1 << 20)),
             "refuse" => ToolReply::error("slots full: 3 of 3"),
             _ => ToolReply::text("shared as 7"),
         }
@@ -230,6 +232,16 @@ pub(crate) async fn until(turn: &mut Turn, is_it: impl Fn(&TurnEvent) -> bool) -
     };
     within(find).await;
     seen
+}
+
+/// A program in a folder. Another process writes it: no child of this one holds it open, so that it is
+/// never busy.
+pub(crate) fn program(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    let write = "printf %s \"$1\" >\"$0\" && chmod 700 \"$0\"";
+    let written = Command::new("/bin/sh").args(["-c", write]).arg(&path).arg(text).status();
+    assert!(written.unwrap().success());
+    path
 }
 
 pub(crate) async fn holds(what: &str, mut holds: impl FnMut() -> bool) {

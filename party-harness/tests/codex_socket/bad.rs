@@ -6,7 +6,7 @@ use crate::{
 };
 use futures::SinkExt as _;
 use party_core::{Failure, Outcome};
-use party_harness::{ErrorKind, Harness as _, codex::Codex};
+use party_harness::{Environment, ErrorKind, Harness, claude_code::ClaudeCode, codex::Codex};
 use serde_json::json;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,6 +17,24 @@ async fn refusal(codex: &Codex) -> party_harness::Error {
     let (bench, tools) = (Bench::new(), Tools::new());
     let session = bench.open(codex, &tools).await;
     within(session.turn(request(1, "Go.", &[]))).await.expect_err("it cannot begin")
+}
+
+/// As the scripts are that start many a runtime: they look for their interpreter in `PATH`.
+#[tokio::test]
+async fn a_probe_has_the_path_of_the_host_and_its_home_and_nothing_else() {
+    let bench = Bench::new();
+    let names = r#"$(env | sed -n 's/^\(PATH\|HOME\|CARGO_[A-Z_]*\)=.*/\1/p' | sort | tr '\n' ',')"#;
+    let program = |name: &str, version: String| {
+        crate::codex::program(&bench.folder("bin"), name, &format!("#!/usr/bin/env sh\necho \"{version}\"\n"))
+    };
+    let codex = Codex::new(program("codex", format!("codex-cli {names}")));
+    let claude = ClaudeCode::new(program("claude", format!("{names} (Claude Code)")));
+    for harness in [&codex as &dyn Harness, &claude] {
+        assert_eq!(within(harness.probe()).await.unwrap().version, "HOME,PATH,");
+    }
+    let env = [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into_iter().collect::<Environment>();
+    let codex = Codex::new(program("set", format!("codex-cli {names}"))).env(env);
+    assert_eq!(within(codex.probe()).await.unwrap().version, "PATH,", "what is set is all");
 }
 
 /// Answers the upgrade by this.
@@ -80,10 +98,11 @@ async fn a_probe_of_an_attached_server_tells_its_version() {
     assert_eq!(probe.unwrap().version, "0.169.0");
 }
 
-/// Before its first word, in each state of the handshake, and in each of a turn's beginning.
+/// Before its first word, in each state of the handshake, and in each of a turn's beginning until a model
+/// may have been asked.
 #[tokio::test]
 async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error() {
-    for state in 0..6 {
+    for state in 0..5 {
         let fake = Fake::start().await;
         let codex = fake.codex().reconnect_patience(Duration::from_millis(300));
         let serve = async {
@@ -100,10 +119,6 @@ async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error()
             if state == 4 {
                 peer.next().await;
             }
-            if state == 5 {
-                peer.open().await;
-                peer.next().await;
-            }
             let _ = peer.0.close(None).await;
         };
         let (error, ()) = futures::join!(async { refusal(&codex).await }, serve);
@@ -115,16 +130,13 @@ async fn a173_a_server_that_closes_in_any_state_before_a_turn_is_a_typed_error()
 #[tokio::test]
 async fn a173_a_server_that_accepts_and_never_answers_is_a_typed_error() {
     let patience = Duration::from_millis(200);
-    for state in 0..4 {
+    for state in 0..2 {
         let fake = Fake::start().await;
         let codex = fake.codex().request_patience(patience);
         let serve = async {
             let mut peer = fake.accept().await;
             if state > 0 {
                 peer.greet().await;
-            }
-            if state > 1 {
-                peer.open().await;
             }
             peer
         };
@@ -261,6 +273,34 @@ async fn a_tool_that_the_turn_does_not_have_or_that_falls_over_is_an_error_to_th
     assert_eq!(told, expected);
     assert!(answers.iter().all(|answer| answer["success"] == false));
     assert_eq!(tools.names(), ["panic", "refuse"]);
+}
+
+/// Answers are kept for a server that asks again, as it does after a reconnect; not without end.
+#[tokio::test]
+async fn a_call_is_run_once_also_when_its_answer_is_not_kept_any_more() {
+    let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
+    let codex = fake.codex();
+    let session = bench.open(&codex, &tools).await;
+    let serve = async {
+        let mut peer = fake.running().await;
+        let mut told = Vec::new();
+        for (id, call) in (0..10).chain([9, 0]).enumerate() {
+            let params = json!({"callId": format!("call-{call}"), "namespace": "party", "tool": "tell", "arguments": {}});
+            peer.ask(id as u64, "item/tool/call", params).await;
+            let answer = peer.next().await["result"].take();
+            told.push((answer["contentItems"][0]["text"].as_str().unwrap().len(), answer["success"] == true));
+        }
+        peer.complete("completed", Some("Done.")).await;
+        (told, peer)
+    };
+    let play = async { end_of(begin(&session, request(1, "Go.", &["tell"])).await).await };
+    let (end, (told, _peer)) = futures::join!(play, serve);
+    assert_eq!(end.text.as_deref(), Some("Done."));
+    let gone = "this call was answered before; its answer is not kept";
+    let mut expected = vec![(1 << 20, true); 11];
+    expected.push((gone.len(), false));
+    assert_eq!(told, expected);
+    assert_eq!(tools.calls().len(), 10);
 }
 
 #[tokio::test]

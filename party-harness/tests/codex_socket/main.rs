@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed helper fails its test")]
 
 mod bad;
+mod beginning;
 #[path = "../codex/mod.rs"]
 mod codex;
 mod lost;

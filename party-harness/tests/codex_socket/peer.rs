@@ -19,22 +19,29 @@ pub(crate) const TURN: &str = "01a1f8cb-0927-7972-bcd1-2f4b16a899f4";
 pub(crate) struct Fake {
     pub(crate) listener: TcpListener,
     pub(crate) url: String,
+    /// What it asks clients to show.
+    token: Option<&'static str>,
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        Self { listener, url }
+        Self { listener, url, token: Some("tok") }
     }
 
-    /// A harness on it, whose waits are short.
+    /// The same in the place of a server that a harness starts, which makes the token.
+    pub(crate) async fn started() -> Self {
+        Self { token: None, ..Self::start().await }
+    }
+
+    /// A harness on it. None of its waits ends in a test that does not say so.
     pub(crate) fn codex(&self) -> Codex {
         Codex::attach(&self.url, Some("tok"))
             .unwrap()
-            .request_patience(Duration::from_secs(5))
-            .reconnect_patience(Duration::from_secs(5))
-            .stop_patience(Duration::from_secs(1))
+            .request_patience(Duration::from_secs(30))
+            .reconnect_patience(Duration::from_secs(30))
+            .stop_patience(Duration::from_secs(10))
     }
 
     /// The next connection that is upgraded; it shows the token.
@@ -42,7 +49,8 @@ impl Fake {
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = within(self.listener.accept()).await.unwrap();
         let look = |request: &server::Request, response: server::Response| {
-            assert_eq!(request.headers()["authorization"], "Bearer tok");
+            let shown = request.headers()["authorization"].to_str().unwrap().strip_prefix("Bearer ").unwrap();
+            assert_eq!(shown, self.token.unwrap_or(shown));
             assert!(request.headers().get("origin").is_none());
             Ok(response)
         };
@@ -153,6 +161,13 @@ impl Peer {
 
     pub(crate) async fn say(&mut self, id: &str, text: &str) {
         self.tell("item/completed", json!({"item": {"type": "agentMessage", "id": id, "text": text}})).await;
+    }
+
+    /// A model call ended, with which the thread has used so many tokens.
+    pub(crate) async fn spend(&mut self, tokens: u64) {
+        let total = json!({"inputTokens": tokens, "cachedInputTokens": 0, "outputTokens": 0});
+        let usage = json!({"total": total, "last": total});
+        self.tell("thread/tokenUsage/updated", json!({ "tokenUsage": usage })).await;
     }
 
     pub(crate) async fn complete(&mut self, status: &str, text: Option<&str>) {

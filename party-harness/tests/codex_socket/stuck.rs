@@ -1,13 +1,14 @@
 //! Turns that do not go on, and questions that nobody answers.
 
 use crate::{
-    codex::{Bench, Tools, begin, end_in, end_of, events_of, request, until},
+    codex::{Bench, Tools, begin, end_in, end_of, events_of, request, until, within},
     peer::{Fake, TURN},
 };
 use party_core::{Failure, Outcome};
 use party_harness::{Answer, Close, Steered, TurnEvent};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -81,9 +82,12 @@ async fn a173_a_turn_that_no_interrupt_ends_is_given_up() {
         turn.control.interrupt().await.unwrap();
         let end = end_of(turn).await;
         assert_eq!((end.outcome, end.token), (Outcome::Cancelled, None));
-        drop(tokio::time::timeout(SHORT * 4, session.turn(request(2, "And?", &[]))).await);
+        session.turn(request(2, "And?", &[])).await
     };
-    futures::join!(play, serve);
+    tokio::select! {
+        turn = play => panic!("it has not begun: {turn:?}"),
+        _peer = serve => {}
+    }
 }
 
 /// Its connection is given up with it, so that others get another.
@@ -154,7 +158,9 @@ async fn a173_a_question_that_nobody_answers_is_answered_by_no() {
     let serve = async {
         let mut peer = fake.running().await;
         asked(&mut peer).await;
-        (denied(&mut peer).await, peer)
+        let told = denied(&mut peer).await;
+        peer.answer("thread/backgroundTerminals/clean", json!({})).await;
+        (told, peer)
     };
     let mut request = request(1, "Go.", &[]);
     (request.own_tools, request.ask) = (vec!["shell".to_owned()], true);
@@ -178,6 +184,7 @@ async fn a_question_outlives_its_connection() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
     let codex = fake.codex();
     let session = bench.open(&codex, &tools).await;
+    let (again, asked_again) = oneshot::channel();
     let serve = async {
         let mut peer = fake.running().await;
         asked(&mut peer).await;
@@ -186,12 +193,17 @@ async fn a_question_outlives_its_connection() {
         peer.resume("active").await;
         peer.answer("thread/turns/list", json!({"data": []})).await;
         asked(&mut peer).await;
+        // What comes after the question is answered: it was heard.
+        peer.call(8, "share").await;
+        assert_eq!(peer.next().await["id"], 8);
+        again.send(()).unwrap();
         assert_eq!(peer.next().await, json!({"id": 7, "result": {"decision": "accept"}}));
         peer.tell("serverRequest/resolved", json!({"requestId": 7})).await;
         peer.complete("completed", Some("Done.")).await;
+        peer.answer("thread/backgroundTerminals/clean", json!({})).await;
         peer
     };
-    let mut request = request(1, "Go.", &[]);
+    let mut request = request(1, "Go.", &["share"]);
     (request.own_tools, request.ask) = (vec!["shell".to_owned()], true);
     let play = async {
         let mut turn = begin(&session, request).await;
@@ -200,8 +212,7 @@ async fn a_question_outlives_its_connection() {
             panic!("{seen:?}")
         };
         assert_eq!((tool.as_str(), input.value()), ("shell", json!({"command": "rm x", "cwd": "/w"})));
-        // The connection breaks meanwhile, or has.
-        tokio::time::sleep(SHORT).await;
+        within(asked_again).await.unwrap();
         turn.control.answer(request, Answer::Allow).await.unwrap();
         events_of(turn).await
     };
@@ -241,11 +252,12 @@ async fn a_message_waits_until_the_turn_can_take_it_and_is_too_late_after() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
     let codex = fake.codex();
     let session = bench.open(&codex, &tools).await;
+    let (steers, steered) = oneshot::channel();
     let serve = async {
         let mut peer = fake.greeted().await;
         peer.open().await;
         peer.answer("turn/start", json!({"turn": {"id": TURN}})).await;
-        tokio::time::sleep(SHORT).await;
+        within(steered).await.unwrap();
         peer.tell("turn/started", json!({"turn": {"id": TURN}})).await;
         let told = peer.answer("turn/steer", json!({"turnId": TURN})).await;
         assert_eq!(
@@ -260,7 +272,10 @@ async fn a_message_waits_until_the_turn_can_take_it_and_is_too_late_after() {
         let turn = begin(&session, request(1, "Go.", &[])).await;
         let control = std::sync::Arc::clone(&turn.control);
         let steered = async {
-            assert_eq!(control.steer("And hurry.".to_owned()).await.unwrap(), Steered::Taken);
+            let mut early = control.steer("And hurry.".to_owned());
+            assert!(futures::poll!(&mut early).is_pending());
+            steers.send(()).unwrap();
+            assert_eq!(early.await.unwrap(), Steered::Taken);
             assert_eq!(control.steer("More.".to_owned()).await.unwrap(), Steered::TooLate);
         };
         let (events, ()) = futures::join!(events_of(turn), steered);
@@ -293,7 +308,7 @@ async fn a_turn_that_is_not_read_is_stopped_when_too_much_waits() {
 #[tokio::test]
 async fn a_close_does_not_wait_for_a_reader() {
     let (fake, bench, tools) = (Fake::start().await, Bench::new(), Tools::new());
-    let codex = fake.codex();
+    let codex = fake.codex().stop_patience(Duration::from_secs(1));
     let session = bench.open(&codex, &tools).await;
     let (turn, mut peer) = futures::join!(begin(&session, request(1, "Go.", &[])), fake.running());
     for n in 0..1000 {
@@ -303,6 +318,6 @@ async fn a_close_does_not_wait_for_a_reader() {
         peer.answer("turn/interrupt", json!({})).await;
         peer.complete("interrupted", None).await;
     };
-    futures::join!(serve, async { crate::codex::within(session.close(Close::Orderly)).await.unwrap() });
+    futures::join!(serve, async { within(session.close(Close::Orderly)).await.unwrap() });
     assert_eq!(end_of(turn).await.outcome, Outcome::Cancelled);
 }

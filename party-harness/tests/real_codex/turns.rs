@@ -102,7 +102,7 @@ async fn a173_a_provider_that_cannot_be_reached_is_a_typed_error_in_seconds() {
     let began = std::time::Instant::now();
     let end = run(&session, request(1, "Hello?", &[])).await;
     assert_eq!((end.outcome, end.failure), (Outcome::Failed, Some(Failure::Overloaded)), "{end:?}");
-    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    assert!(began.elapsed().as_secs() < 50, "{:?}", began.elapsed());
     codex.shutdown().await.unwrap();
 }
 

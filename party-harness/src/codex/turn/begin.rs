@@ -1,11 +1,13 @@
 //! How a turn begins: the thread that it runs in, and what it is told.
 
-use super::{Order, Started};
+use super::{Heard, Order, Started, abandon::Asked, stop::AGAIN};
 use crate::{
-    Error, ErrorKind, Result,
+    Error, ErrorKind, RawJson, Result,
     claude_code::codec::view::Json,
     codex::{
+        codec::TurnView,
         inbox::Inbox,
+        inner::closed,
         link::{Link, Trouble},
         server::blocking,
         token::{Token, Trace, message_id, turn_id},
@@ -14,7 +16,7 @@ use crate::{
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a turn is begun whose connection goes.
 const TRIES: u32 = 3;
@@ -33,10 +35,18 @@ struct Ready {
     remembers: bool,
 }
 
+/// What a turn can be asked for with, or the turn that was asked for already.
+enum Prepared {
+    Ready { link: Arc<Link>, ready: Ready, text: String, sent: Sent },
+    Found(Started),
+}
+
 /// Why a turn did not begin.
-enum Stumble {
+pub(super) enum Stumble {
     /// The connection went: another may do.
     Lost(Trouble),
+    /// The server does not answer.
+    Late(Trouble),
     Fatal(Error),
 }
 
@@ -44,6 +54,7 @@ impl From<Trouble> for Stumble {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Lost(_) => Self::Lost(trouble),
+            Trouble::Late(..) => Self::Late(trouble),
             trouble => Self::Fatal(trouble.into()),
         }
     }
@@ -56,17 +67,18 @@ impl From<Error> for Stumble {
 }
 
 impl Order {
-    /// Starts the turn. Nothing is sent to a model where it fails. A connection that goes meanwhile, as
-    /// that of a server that was just killed, is made again.
-    pub(super) async fn begin(&self) -> Result<Started> {
+    /// Starts the turn. Nothing is sent to a model where it fails and `asked` is none. A connection that
+    /// goes meanwhile, as that of a server that was just killed, is made again. A stop ends it.
+    pub(super) async fn begin(&self, asked: &mut Option<Asked>) -> Result<Started> {
         let end = Instant::now() + self.inner.hub.setup.limits.reconnect;
-        let (mut asked, mut lost) = (false, None);
+        let mut lost = None;
         for _ in 0..TRIES {
-            let tried = Box::pin(self.once(&mut asked));
+            let tried = Box::pin(self.once(asked));
             let tried = if lost.is_none() { Ok(tried.await) } else { timeout_at(end, tried).await };
             match tried {
                 Ok(Ok(started)) => return Ok(started),
                 Ok(Err(Stumble::Fatal(error))) => return Err(error),
+                Ok(Err(Stumble::Late(trouble))) => return Err(trouble.into()),
                 Ok(Err(Stumble::Lost(trouble))) => lost = Some(trouble),
                 Err(_) => break,
             }
@@ -74,8 +86,42 @@ impl Order {
         Err(lost.unwrap_or_else(|| Trouble::Lost("it goes again and again".to_owned())).into())
     }
 
-    /// `asked` says whether the server may have been asked to start the turn, and says so from now on.
-    async fn once(&self, asked: &mut bool) -> Result<Started, Stumble> {
+    async fn once(&self, asked: &mut Option<Asked>) -> Result<Started, Stumble> {
+        let prepared = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Err(closed().into()),
+            prepared = self.prepared(asked.is_some()) => prepared?,
+        };
+        let (link, ready, text, sent) = match prepared {
+            Prepared::Found(started) => return Ok(started),
+            Prepared::Ready { link, ready, text, sent } => (link, ready, text, sent),
+        };
+        if link.gone().is_cancelled() {
+            return Err(Stumble::Lost(Trouble::Lost(link.end().0)));
+        }
+        let before = asked.replace(Asked { generation: link.generation, sent, is_over: false });
+        let said = tokio::select! {
+            said = self.start(&link, &ready.thread, &text) => said,
+            () = self.out_of_time() => return Err(closed().into()),
+        };
+        let turn = match said {
+            Ok(said) => Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string()),
+            Err(trouble) => {
+                if matches!(trouble, Trouble::Refused { .. }) {
+                    *asked = before;
+                }
+                let is_over = self.inner.hub.late(&trouble, link.generation).await;
+                asked.iter_mut().for_each(|asked| asked.is_over = is_over);
+                return Err(trouble.into());
+            }
+        };
+        let turn = turn.ok_or_else(|| strange("turn/start"))?;
+        let Ready { thread, inbox, .. } = ready;
+        Ok(Started { link, inbox, thread, turn, sent, heard: Heard::FromStart })
+    }
+
+    /// All that comes before the turn is asked for; it may be given up anywhere.
+    async fn prepared(&self, is_asked: bool) -> Result<Prepared, Stumble> {
         let inner = &self.inner;
         let is_fit = |token: &Token| token.shape == self.shape.hash();
         let (told, cut_off) = (inner.token(), self.cut_off());
@@ -84,21 +130,27 @@ impl Order {
         // What cannot be told is found out before anything is started.
         let full = if known.is_none() || is_cut_off { Some(self.full().await?) } else { None };
         let link = inner.hub.link(&inner.spec.env).await?;
-        if *asked && let Some(started) = self.found(&link).await? {
-            return Ok(started);
-        }
-        let ready = self.ready(&link, known).await?;
-        let (text, sent) = match (ready.remembers, full) {
-            (true, None) => (self.news(&link, &ready.thread).await?, Sent::Delta),
-            (true, Some(_)) if self.has_message(&link, &ready.thread).await? => (self.go_on(), Sent::Delta),
-            (_, Some(full)) => (full, Sent::Full),
-            (false, None) => (self.full().await?, Sent::Full),
+        let prepared = async {
+            if is_asked && let Some(started) = self.found(&link).await? {
+                return Ok(Prepared::Found(started));
+            }
+            let ready = self.ready(&link, known).await?;
+            let (text, sent) = match (ready.remembers, full) {
+                (true, None) => (self.news(&link, &ready.thread).await?, Sent::Delta),
+                (true, Some(_)) if self.has_message(&link, &ready.thread).await? => {
+                    (self.go_on(), Sent::Delta)
+                }
+                (_, Some(full)) => (full, Sent::Full),
+                (false, None) => (self.full().await?, Sent::Full),
+            };
+            self.trace(&ready.thread).await?;
+            Ok(Prepared::Ready { link: Arc::clone(&link), ready, text, sent })
         };
-        self.trace(&ready.thread).await?;
-        *asked = true;
-        let turn = self.start(&link, &ready.thread, &text).await?;
-        let Ready { thread, inbox, .. } = ready;
-        Ok(Started { link, inbox, thread, turn, sent, is_found: false })
+        let prepared = prepared.await;
+        if let Err(Stumble::Late(trouble)) = &prepared {
+            inner.hub.late(trouble, link.generation).await;
+        }
+        prepared
     }
 
     /// The thread of an earlier attempt at this turn whose host died before it could keep the token.
@@ -109,7 +161,7 @@ impl Order {
     }
 
     /// The turn, where the server was asked for it and its answer did not come.
-    async fn found(&self, link: &Arc<Link>) -> Result<Option<Started>, Stumble> {
+    pub(super) async fn found(&self, link: &Arc<Link>) -> Result<Option<Started>, Stumble> {
         let Some(trace) = self.inner.trace().filter(|trace| trace.key == self.request.key) else {
             return Ok(None);
         };
@@ -126,7 +178,7 @@ impl Order {
             thread: trace.thread,
             turn: own.id,
             sent: if self.inner.token().is_some() { Sent::Delta } else { Sent::Full },
-            is_found: true,
+            heard: Heard::Nothing,
         }))
     }
 
@@ -139,9 +191,14 @@ impl Order {
                 return Ok(Ready { thread, inbox, remembers: true });
             }
             match self.resume(link, &thread).await {
-                Ok(_) => {
+                Ok(status) if status != "active" || self.quiet(link, &thread).await? => {
                     self.inner.remember(Some(token), Some(link));
                     return Ok(Ready { thread, inbox, remembers: true });
+                }
+                // A message would be told to the turn that runs in it.
+                Ok(_) => {
+                    link.forget(&thread);
+                    self.inner.remember(None, None);
                 }
                 // It is not there any more: its folder is another, or was emptied.
                 Err(Trouble::Refused { .. }) => self.inner.remember(None, None),
@@ -154,6 +211,30 @@ impl Order {
         let thread = thread.ok_or_else(|| strange("thread/start"))?;
         let inbox = link.hear(&thread);
         Ok(Ready { thread, inbox, remembers: false })
+    }
+
+    /// Ends a turn that still runs in the thread; whether that is over.
+    async fn quiet(&self, link: &Link, thread: &str) -> Result<bool, Trouble> {
+        let quiet = async {
+            loop {
+                for turn in turns(link, thread, LOOKED_AT).await?.iter().filter(|turn| turn.runs()) {
+                    let params = json!({"threadId": thread, "turnId": turn.id});
+                    match link.request("turn/interrupt", params).await {
+                        // It is over, or takes no interrupt yet.
+                        Ok(_) | Err(Trouble::Refused { .. }) => {}
+                        Err(trouble) => return Err(trouble),
+                    }
+                }
+                if self.resume(link, thread).await? != "active" {
+                    return Ok(true);
+                }
+                sleep(AGAIN).await;
+            }
+        };
+        match timeout(self.inner.hub.setup.limits.stop, quiet).await {
+            Ok(Err(Trouble::Refused { .. })) | Err(_) => Ok(false),
+            Ok(done) => done,
+        }
     }
 
     /// Loads a thread with all that it needs; gives what it does.
@@ -176,16 +257,14 @@ impl Order {
         Ok(servers.iter().map(|(name, _)| name.to_owned()).collect())
     }
 
-    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<String, Stumble> {
+    async fn start(&self, link: &Link, thread: &str, text: &str) -> Result<RawJson, Trouble> {
         let params = json!({
             "threadId": thread,
             "input": input(text),
             "clientUserMessageId": message_id(&self.inner.spec, self.request.key),
             "approvalPolicy": if self.request.ask { "untrusted" } else { "never" },
         });
-        let said = link.request("turn/start", params).await?;
-        let turn = Json::read(said.get()).and_then(|said| said.field("turn")?.field("id")?.string());
-        turn.ok_or_else(|| strange("turn/start").into())
+        link.request("turn/start", params).await
     }
 
     async fn full(&self) -> Result<String> {
@@ -232,6 +311,13 @@ pub(in crate::codex) struct Listed {
     pub(in crate::codex) message: Option<String>,
     /// All of it.
     pub(in crate::codex) json: String,
+}
+
+impl Listed {
+    fn runs(&self) -> bool {
+        let view = serde_json::from_str::<TurnView<'_>>(&self.json);
+        view.is_ok_and(|view| view.status() == Some("inProgress"))
+    }
 }
 
 /// The last turns of a thread, the latest first.

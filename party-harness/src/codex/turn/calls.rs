@@ -5,11 +5,21 @@ use crate::{
     codex::link::{Answer, Link},
 };
 use serde_json::json;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 use tokio::task::{AbortHandle, Id, JoinSet};
 
 /// How many calls of a turn run at once, and how many answers are kept for being asked again.
 const MOST: usize = 64;
+
+/// How many bytes of answers are kept, and how many of names. Asked again is what was not answered when
+/// the connection broke: the last.
+const BYTES: usize = 8 << 20;
+
+/// What a call is answered by that was answered long ago.
+const ANSWERED: &str = "this call was answered before; its answer is not kept";
 
 /// Calls of a turn. Each is run once, however often the server asks: it asks again after a reconnect.
 #[derive(Debug, Default)]
@@ -20,6 +30,10 @@ pub(super) struct Calls {
     /// The question that each call answers, and what would end it.
     asked: BTreeMap<String, (RawJson, Option<AbortHandle>)>,
     answers: BTreeMap<String, Answer>,
+    /// The answers that are kept whole, the oldest first, with their sizes.
+    whole: VecDeque<(String, usize)>,
+    held: usize,
+    named: usize,
 }
 
 impl Calls {
@@ -43,9 +57,11 @@ impl Calls {
             *asked = id;
             return true;
         }
-        if self.running.len() >= MOST || self.answers.len() >= 64 * MOST {
+        let is_full = self.answers.len() >= 64 * MOST || self.named + call.id.len() > BYTES;
+        if self.running.len() >= MOST || is_full {
             return false;
         }
+        self.named += call.id.len();
         let (port, name) = (Arc::clone(port), call.id.clone());
         let running = self.running.spawn(async move { port.call(call).await });
         self.tasks.insert(running.id(), name.clone());
@@ -64,10 +80,20 @@ impl Calls {
 
     pub(super) fn answered(&mut self, link: &Link, call: &str, reply: &ToolReply) {
         let Some((id, _)) = self.asked.remove(call) else { return };
-        let content = json!([{"type": "inputText", "text": reply.text}]);
-        let answer = Answer::Result(json!({"contentItems": content, "success": !reply.is_error}));
+        let answer = told(&reply.text, !reply.is_error);
         link.answer(&id, &answer);
+        self.keep(call, answer, reply.text.len());
+    }
+
+    fn keep(&mut self, call: &str, answer: Answer, bytes: usize) {
         self.answers.insert(call.to_owned(), answer);
+        self.whole.push_back((call.to_owned(), bytes));
+        self.held += bytes;
+        while self.held > BYTES && self.whole.len() > 1 {
+            let Some((oldest, bytes)) = self.whole.pop_front() else { return };
+            self.held -= bytes;
+            self.answers.insert(oldest, told(ANSWERED, false));
+        }
     }
 
     /// The server no longer waits for the answer.
@@ -86,4 +112,9 @@ impl Calls {
         self.tasks.clear();
         self.asked.clear();
     }
+}
+
+fn told(text: &str, is_success: bool) -> Answer {
+    let content = json!([{"type": "inputText", "text": text}]);
+    Answer::Result(json!({"contentItems": content, "success": is_success}))
 }

@@ -9,6 +9,7 @@
 //! One `select` does all of it, so nothing that it awaits can depend on something else that it has to
 //! do. Every wait has an end: requests, questions, silence, reconnecting, and each step of a stop.
 
+mod abandon;
 mod asks;
 mod begin;
 mod calls;
@@ -81,8 +82,17 @@ pub(super) struct Started {
     pub(super) thread: String,
     pub(super) turn: String,
     pub(super) sent: Sent,
-    /// It was not heard from its start: it may be over.
-    pub(super) is_found: bool,
+    pub(super) heard: Heard,
+}
+
+/// What was heard of a turn when it is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    FromStart,
+    /// It runs; what it did before was missed.
+    FromNow,
+    /// It may be over.
+    Nothing,
 }
 
 /// The answer to a request of this task's own.
@@ -134,15 +144,25 @@ impl Order {
     /// Serves the turn to its end.
     pub(super) async fn run(mut self) {
         let begun = self.begun.take();
-        match Box::pin(self.begin()).await {
-            Ok(started) => {
+        let mut asked = None;
+        match (Box::pin(self.begin(&mut asked)).await, asked) {
+            (Ok(started), _) => {
                 let is_heard = begun.is_none_or(|begun| begun.send(Ok(())).is_ok());
                 if !is_heard {
                     self.stop.cancel();
                 }
                 self.serve(started).await;
             }
-            Err(error) => {
+            (Err(error), Some(asked)) => {
+                let end = self.unheard(&error, &asked);
+                // It may run: only an end says that it may have cost something.
+                begun.map(|begun| begun.send(Ok(())));
+                Box::pin(self.abandon(&asked)).await;
+                let Self { events, busy, held, .. } = self;
+                drop((busy, held));
+                let _ = events.send(TurnEvent::Ended(end)).await;
+            }
+            (Err(error), None) => {
                 let Self { busy, held, .. } = self;
                 drop((busy, held));
                 if let Some(begun) = begun {
@@ -178,7 +198,10 @@ impl Order {
 
 impl Serving {
     async fn run(mut self) {
-        let mut found = if self.at.is_found { Box::pin(self.lost()).await } else { None };
+        if self.at.heard != Heard::FromStart {
+            self.bill.missed();
+        }
+        let mut found = if self.at.heard == Heard::Nothing { Box::pin(self.lost()).await } else { None };
         let verdict = loop {
             if let Some(verdict) = found.take() {
                 break verdict;

@@ -31,6 +31,7 @@ enum Look {
 impl Serving {
     /// Makes another connection and looks what became of the turn: it goes on, or this is its end.
     pub(super) async fn lost(&mut self) -> Option<Verdict> {
+        self.bill.missed();
         if self.at.inbox.overrun().is_cancelled() {
             self.at.inbox = self.at.link.hear(&self.at.thread);
             self.stop(Some(("too much waits for the host to read it".to_owned(), Failure::Other)));
@@ -63,7 +64,8 @@ impl Serving {
                 Some(Err(_)) => {}
             }
             if Instant::now() + pause >= self.end_of_wait(end) || self.order.events.is_closed() {
-                self.order.inner.remember(Some(self.token()), None);
+                // The turn may run: a later one is not to come into it.
+                self.order.inner.remember(None, None);
                 let reason = format!("codex cannot be reached again: {why}");
                 return Some(broken(&mut self.run, reason, Failure::Died));
             }
@@ -93,6 +95,7 @@ impl Serving {
                 Look::Runs
             }
             Err(Trouble::Refused { why, .. }) => {
+                inner.remember(None, None);
                 let reason = format!("the turn's thread is gone: {why}");
                 Look::Over(Box::new(broken(&mut self.run, reason, Failure::Died)))
             }
@@ -123,14 +126,15 @@ impl Serving {
     /// The server sent what cannot be read on. The turn is not left running unheard.
     async fn out_of_order(&mut self, why: &str) -> Verdict {
         let inner = Arc::clone(&self.order.inner);
-        inner.remember(Some(self.token()), None);
         let params = serde_json::json!({"threadId": self.at.thread, "turnId": self.at.turn});
         let stop = async {
             let link = inner.hub.link(&inner.spec.env).await.ok()?;
             self.at.link = Arc::clone(&link);
             link.request("turn/interrupt", params).await.ok()
         };
-        let _ = tokio::time::timeout(inner.hub.setup.limits.stop, stop).await;
+        let stopped = tokio::time::timeout(inner.hub.setup.limits.stop, stop).await;
+        let token = matches!(stopped, Ok(Some(_))).then(|| self.token());
+        inner.remember(token, None);
         broken(&mut self.run, why, Failure::Other)
     }
 }

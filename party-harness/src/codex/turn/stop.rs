@@ -1,6 +1,6 @@
 //! How a turn is stopped, and what waits too long.
 
-use super::{Serving, broken};
+use super::{Serving, abandon::NOW, broken};
 use crate::{
     Answer as Decision,
     codex::codec::{Status, Verdict},
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long lies between two interrupts: a turn that is just beginning takes none.
-const AGAIN: Duration = Duration::from_millis(100);
+pub(super) const AGAIN: Duration = Duration::from_millis(100);
 
 /// How long the end of a turn is awaited that may have been missed.
 const DEAF: Duration = Duration::from_millis(500);
@@ -60,7 +60,7 @@ impl Serving {
     pub(super) fn stop_now(&mut self) {
         self.stop(None);
         if let Some(stopping) = &mut self.stopping {
-            stopping.end = stopping.end.min(Instant::now() + Duration::from_secs(1));
+            stopping.end = stopping.end.min(Instant::now() + NOW);
         }
     }
 
