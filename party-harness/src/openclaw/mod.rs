@@ -54,8 +54,9 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a gateway keeps the end of a run for a host that lost its connection, with a margin.
-const KEPT: Duration = Duration::from_secs(4 * 60);
+/// How long a gateway keeps the end of a run for a host that lost its connection: 5 minutes, less the
+/// minute that may pass before the loss is noticed, and a margin.
+const KEPT: Duration = Duration::from_secs(3 * 60);
 
 /// A running OpenClaw gateway as a harness.
 ///
@@ -152,7 +153,8 @@ impl OpenClaw {
     }
 
     /// How long it may be out of reach in the middle of a turn, before that ends as lost; 2 minutes, and
-    /// at most 4: a gateway forgets the end of a run after 5.
+    /// at most 3: a gateway forgets the end of a run after 5, and would do it again. Later only what it
+    /// wrote down is looked at.
     #[must_use]
     pub fn reconnect_patience(mut self, patience: Duration) -> Self {
         self.setup.patience.reconnect = patience.min(KEPT);
@@ -215,8 +217,9 @@ impl OpenClaw {
         let desk = Arc::new(Desk::new(&node.id));
         let node = link(NODE, node);
         let node = Node::new(node, Arc::clone(&operator), Arc::clone(&desk), self.stop.child_token());
-        let alive = Arc::new(self.stop.clone().drop_guard());
-        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: alive }))
+        // A guard ends all when it is dropped, so none is made where another thread was first.
+        let guard = || Arc::new(self.stop.clone().drop_guard());
+        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: guard() }))
     }
 
     fn sessions(&self) -> Vec<Arc<Inner>> {
