@@ -60,6 +60,9 @@ const KEPT: Duration = Duration::from_secs(3 * 60);
 
 /// A running OpenClaw gateway as a harness.
 ///
+/// A gateway gives each call of a host's tool 30 seconds; then the agent is told that it failed, while
+/// the host may still be at work. At most 256 calls run at a time; those on top fail at once.
+///
 /// ```no_run
 /// use party_harness::openclaw::OpenClaw;
 ///
@@ -93,6 +96,10 @@ impl OpenClaw {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another address.
     pub fn attach(url: &str, token: impl Into<String>) -> Result<Self> {
+        Ok(Self::to(Target::new(Address::parse(url)?), token.into()))
+    }
+
+    fn to(target: Target, token: String) -> Self {
         let capabilities = Capabilities {
             resume: true,
             tools: ToolDoor::InProcess,
@@ -107,16 +114,16 @@ impl OpenClaw {
             silence: Duration::from_secs(10 * 60),
             stop: Duration::from_secs(10),
         };
-        Ok(Self {
+        Self {
             info: HarnessInfo::new("openclaw", capabilities),
             setup: Setup { agent: "main".to_owned(), patience, reports_cost: false },
-            target: Target::new(Address::parse(url)?),
+            target,
             token: Bearer::new(token),
             keys: None,
             ways: OnceLock::new(),
             open: Mutex::default(),
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     /// The folder of this host's keys, which are made where they are missing, for their owner only; the
@@ -176,7 +183,7 @@ impl OpenClaw {
         self
     }
 
-    /// How long a run may take to end that was told to; 10 s.
+    /// How long a run may take to end that was told to, or that a host finds when it comes back; 10 s.
     #[must_use]
     pub const fn stop_patience(mut self, patience: Duration) -> Self {
         self.setup.patience.stop = patience;

@@ -5,7 +5,7 @@ use crate::{
     host::{harness, one_turn, open, read, request, within},
     losses::history,
 };
-use party_harness::{Harness as _, core::Outcome};
+use party_harness::{Harness as _, Recovery, core::Outcome};
 use serde_json::json;
 use std::{
     sync::{Arc, Barrier},
@@ -89,5 +89,80 @@ async fn an_order_is_not_repeated_for_longer_than_its_key_is_surely_known() {
         assert!(gateway.known.requests("agent").len() <= 3, "a fifth, then two fifths of a second apart");
         let aborts = gateway.known.requests("chat.abort").len();
         assert_eq!(aborts, usize::from(answer.is_none()), "what has no end is told to end");
+    }
+}
+
+/// A run that goes on when its host comes back: it ends by itself, or recovery stops it.
+#[tokio::test]
+async fn a_run_that_recovery_stopped_is_not_told_as_the_turns_end() {
+    for ends in [true, false] {
+        let gateway = FakeGateway::start(move |mut peer| async move {
+            peer.greet().await;
+            let (mut rows, mut is_active) = (json!([]), false);
+            while let Some(request) = peer.raw_request().await {
+                let run = peer.known.requests("agent").first().map(|order| order["idempotencyKey"].clone());
+                let payload = match request["method"].as_str().unwrap() {
+                    "chat.history" => {
+                        json!({"messages": rows, "sessionInfo": {"hasActiveRun": is_active}})
+                    }
+                    "sessions.patch" => json!({"entry": request["params"]}),
+                    "agent" => {
+                        (rows, is_active) = (history(&run.clone().unwrap(), None), true);
+                        json!({"runId": run, "status": "ok", "result": {"payloads": [{"text": "x"}]}})
+                    }
+                    "agent.wait" if ends => {
+                        (rows, is_active) = (history(&run.unwrap(), Some("Late.")), false);
+                        json!({"status": "ok"})
+                    }
+                    "chat.abort" => {
+                        is_active = false;
+                        let stopped = json!({"role": "assistant", "stopReason": "aborted", "content": []});
+                        rows.as_array_mut().unwrap().push(stopped);
+                        json!({"ok": true, "aborted": true})
+                    }
+                    _ => json!({"status": "timeout"}),
+                };
+                peer.answer(&request, payload).await;
+            }
+        })
+        .await;
+        let harness = harness(&gateway);
+        let session = open(&harness, &Arc::default()).await;
+        read(within(session.turn(request(1))).await.unwrap()).await;
+        let recovery = within(session.recover(request(1).key)).await.unwrap();
+        let aborts = gateway.known.requests("chat.abort").len();
+        match recovery {
+            Recovery::Ended(end) if ends => assert_eq!((end.text.as_deref(), aborts), (Some("Late."), 0)),
+            Recovery::Unknown if !ends => assert_eq!(aborts, 1),
+            other => panic!("{ends}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_recovered_answer_that_the_gateway_cut_is_said_to_be_cut_and_no_figure_overflows() {
+    let gateway = FakeGateway::start(|mut peer| async move {
+        peer.greet().await;
+        peer.accept().await;
+        peer.says("x").await;
+        peer.idle().await;
+    })
+    .await;
+    let harness = harness(&gateway);
+    let session = open(&harness, &Arc::default()).await;
+    read(within(session.turn(request(1))).await.unwrap()).await;
+    let run = gateway.known.requests("agent")[0]["idempotencyKey"].clone();
+    let mut rows = history(&run, Some("Short."));
+    let long = "x".repeat(500_000);
+    let said = json!({"role": "assistant", "stopReason": "stop", "content": [{"type": "text", "text": long}],
+        "usage": {"input": u64::MAX, "output": 2}});
+    rows.as_array_mut().unwrap().push(said);
+    gateway.known.write_down(rows);
+    match within(session.recover(request(1).key)).await.unwrap() {
+        Recovery::Ended(end) => {
+            assert_eq!((end.usage.input_tokens, end.usage.output_tokens, end.usage.steps), (u64::MAX, 4, 2));
+            assert!(end.reason.unwrap().contains("only its beginning"));
+        }
+        other => panic!("{other:?}"),
     }
 }
