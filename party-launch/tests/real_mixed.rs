@@ -70,7 +70,7 @@ impl House {
     }
 
     fn openclaw(&self) -> OpenClaw {
-        self.gateway.harness().unwrap().keys(self.root.path().join("keys"))
+        self.gateway.harness().keys(self.root.path().join("keys"))
     }
 
     /// What the agents' models say from now on.

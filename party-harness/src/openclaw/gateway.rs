@@ -4,19 +4,24 @@
 use super::OpenClaw;
 use crate::{
     Environment, Error, ErrorKind, Harness as _, Result,
-    process::{Pipes, Running, Start, code_and_signal, drain, ladder},
+    process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock},
+    socket::{Address, Target},
 };
 use serde_json::{Value, json};
 use std::{
     fmt, fs,
     io::{self, Write as _},
-    net::{Ipv4Addr, TcpListener},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::{io::AsyncReadExt as _, task::JoinHandle};
+use tokio::{
+    io::AsyncReadExt as _,
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, sleep},
+};
 
 /// How to get it.
 const INSTALL: &str =
@@ -30,6 +35,12 @@ const PORTS: u32 = 3;
 
 /// How long the gateway may take from one signal to the next; it would wait five minutes for its agents.
 const RUNG: Duration = Duration::from_secs(3);
+
+/// How long the end of the gateway before it in the same folder is waited for.
+const LEAVING: Duration = Duration::from_secs(20);
+
+/// The variable by which all that a gateway started is known, whoever started that gateway.
+const MARKER: &str = "PARTY_GATEWAY";
 
 /// Variables that keep it from leaving its folder or this machine.
 const ENV: [(&str, &str); 5] = [
@@ -66,7 +77,8 @@ impl fmt::Debug for GatewaySetup {
 impl GatewaySetup {
     /// A gateway that `node` runs: `openclaw` is the folder whose `node_modules` hold it, or its program
     /// `openclaw.mjs`. All that it writes goes to `folder`, which is made for its owner only where it is
-    /// missing; a later gateway with the same folder knows the same sessions.
+    /// missing; a later gateway with the same folder knows the same sessions. One gateway at a time has a
+    /// folder: what is left of one whose host was killed is ended before the next one starts.
     pub fn new(node: impl Into<PathBuf>, openclaw: impl Into<PathBuf>, folder: impl Into<PathBuf>) -> Self {
         let openclaw: PathBuf = openclaw.into();
         let entry = if openclaw.extension().is_some_and(|name| name == "mjs") {
@@ -125,7 +137,8 @@ impl GatewaySetup {
     /// Starts it, and comes back when it answers. Safe to cancel: what was started is ended.
     ///
     /// # Errors
-    /// [`ErrorKind::Missing`] where Node.js or OpenClaw is not there; [`ErrorKind::Launch`] with what it
+    /// [`ErrorKind::Missing`] where Node.js or OpenClaw is not there; [`ErrorKind::Busy`] where another
+    /// gateway has the folder; [`ErrorKind::Launch`] with what it
     /// said where it ends instead, or never answers.
     pub async fn start(self) -> Result<Gateway> {
         if !self.entry.is_file() {
@@ -149,11 +162,11 @@ impl GatewaySetup {
         let folder = std::path::absolute(&self.folder).map_err(|error| unwritten(&self.folder, error))?;
         let port = self.port.map_or_else(free_port, Ok)?;
         let token = self.token.clone().map_or_else(secret, Ok)?;
+        let marker = (MARKER.to_owned(), folder.to_string_lossy().into_owned());
+        let guard = take(&folder, &marker).await?;
         write(&folder, &self.configuration(&folder, port, &token))
             .map_err(|error| unwritten(&folder, error))?;
         let mut env = self.environment(&folder);
-        // One of this very gateway: the end of one before it in the same folder may still be under way.
-        let marker = ("PARTY_GATEWAY".to_owned(), secret()?);
         env.insert(marker.0.clone(), marker.1.clone());
         let args = [self.entry.to_string_lossy().into_owned(), "gateway".to_owned(), "run".to_owned()];
         let start = Start {
@@ -165,10 +178,11 @@ impl GatewaySetup {
             cwd: &folder,
             marker: &marker,
         };
-        let (running, pipes) = Running::start(&start, None).await?;
-        let said = Said::listen(pipes);
-        let url = format!("ws://127.0.0.1:{port}");
-        let mut gateway = Gateway { running: Some(running), said, url, token, folder };
+        // At SIGTERM it would wait for its agents, which nobody hears.
+        let (running, pipes) = Running::start_with_host(&start, Some(guard)).await?;
+        let (said, at) = (Said::listen(pipes), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut gateway =
+            Gateway { running: Some(running), said, at, url: format!("ws://{at}"), token, folder };
         gateway.ready(self.patience).await?;
         Ok(gateway)
     }
@@ -208,6 +222,7 @@ impl GatewaySetup {
 pub struct Gateway {
     running: Option<Running>,
     said: Said,
+    at: SocketAddr,
     url: String,
     token: String,
     folder: PathBuf,
@@ -224,12 +239,10 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// A harness for it, with keys in its folder.
-    ///
-    /// # Errors
-    /// None that is known.
-    pub fn harness(&self) -> Result<OpenClaw> {
-        Ok(OpenClaw::attach(&self.url, self.token.clone())?.keys(self.folder.join("keys")))
+    /// A harness for it, with the keys in its folder by which it knows this host since it was started.
+    pub fn harness(&self) -> OpenClaw {
+        let target = Target::new(Address::tcp(self.at));
+        OpenClaw::to(target, self.token.clone()).keys(self.folder.join("keys"))
     }
 
     /// Where it listens: `ws://127.0.0.1:PORT`.
@@ -258,7 +271,7 @@ impl Gateway {
 
     /// Waits until it takes requests.
     async fn ready(&mut self, patience: Duration) -> Result<()> {
-        let harness = OpenClaw::attach(&self.url, self.token.clone())?.connect_patience(patience);
+        let harness = self.harness().connect_patience(patience);
         let Some(running) = &mut self.running else { return Ok(()) };
         let exit = tokio::select! {
             exit = running.wait() => exit,
@@ -342,6 +355,21 @@ fn write(folder: &Path, config: &Value) -> io::Result<()> {
     }
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     file.write_all(config.to_string().as_bytes())
+}
+
+/// Takes the folder, once what had it is gone.
+async fn take(folder: &Path, marker: &(String, String)) -> Result<lock::Guard> {
+    let end = Instant::now() + LEAVING;
+    loop {
+        let (path, marker) = (folder.join("party.lock"), marker.clone());
+        let taking = spawn_blocking(move || lock::take(path, "the folder of openclaw", &marker));
+        match taking.await.map_err(|error| unwritten(folder, error.into()))? {
+            Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < end => {
+                sleep(Duration::from_millis(50)).await;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 fn free_port() -> Result<u16> {

@@ -14,6 +14,9 @@ use std::time::Duration;
 const MESSAGES: u64 = 200;
 const TEXT: u64 = 500_000;
 
+/// What is said of an answer that the gateway gives only in part.
+const CUT: &str = "the answer was found in the gateway's history, which holds only its beginning";
+
 /// A session's last messages, with what runs in it.
 #[derive(Debug)]
 pub(super) struct Past(Value);
@@ -61,6 +64,9 @@ impl Past {
         };
         let mut verdict = Verdict::bare(status, reason.unwrap_or_default());
         verdict.text = Some(text).filter(|text| status != Status::Silent && !text.is_empty()).map(Into::into);
+        if status == Status::Answered && was_cut(last) {
+            verdict.reason = Some(CUT.to_owned());
+        }
         (verdict.usage, verdict.cost) = spent(&said);
         Some(verdict)
     }
@@ -80,6 +86,16 @@ fn is_silent(text: &str) -> bool {
     matches!(text.trim(), "" | "NO_REPLY")
 }
 
+/// Whether a gateway left out the end of one of a message's texts. It counts UTF-16 code units.
+fn was_cut(row: &Value) -> bool {
+    let is_cut = |text: &Value| {
+        text.as_str()
+            .is_some_and(|text| text.len() as u64 >= TEXT && text.encode_utf16().count() as u64 >= TEXT)
+    };
+    let mut blocks = row["content"].as_array().into_iter().flatten();
+    is_cut(&row["content"]) || blocks.any(|block| is_cut(&block["text"]))
+}
+
 fn text(row: &Value) -> String {
     match &row["content"] {
         Value::String(text) => text.clone(),
@@ -94,11 +110,11 @@ fn spent(rows: &[&Value]) -> (Usage, Cost) {
     let (mut usage, mut dollars) = (Usage::default(), None);
     for row in rows {
         let count = |name: &str| row["usage"][name].as_u64().unwrap_or(0);
-        usage.input_tokens += count("input");
-        usage.output_tokens += count("output");
-        usage.cache_read_tokens += count("cacheRead");
-        usage.cache_write_tokens += count("cacheWrite");
-        usage.steps += 1;
+        let mut step = Usage::default();
+        (step.input_tokens, step.output_tokens) = (count("input"), count("output"));
+        (step.cache_read_tokens, step.cache_write_tokens) = (count("cacheRead"), count("cacheWrite"));
+        step.steps = 1;
+        usage.add(&step);
         if let Some(cost) = row["usage"]["cost"]["total"].as_f64() {
             dollars = Some(dollars.unwrap_or(0.0) + cost);
         }

@@ -9,7 +9,8 @@ use super::{
     node::Node,
 };
 use crate::{
-    Close, Error, ErrorKind, Health, Result, RuntimeSpec, RuntimeState, ToolPort, TurnEnd, TurnEvent, TurnKey,
+    Close, Error, ErrorKind, Health, Result, ResumeToken, RuntimeSpec, RuntimeState, ToolPort, TurnEnd,
+    TurnEvent, TurnKey,
 };
 use party_core::{Cost, Sent, Usage, Usd};
 use std::{
@@ -188,6 +189,20 @@ impl Inner {
         TurnEvent::Started { token: token.write(), sent }
     }
 
+    /// The session is left: a run may go on there that this host knows no more of. The next turn has
+    /// another one, so that no call of the old run is taken for one of its own.
+    pub(super) fn leave(&self, token: &Token) {
+        let mut state = self.state();
+        (state.token, state.n) = (None, state.n.max(token.n.saturating_add(1)));
+    }
+
+    /// Where the next turn stands: in the session that there is, or afresh after those that were left.
+    fn standing(&self) -> Option<ResumeToken> {
+        let state = self.state();
+        let next = || (state.n > 0).then(|| Token::new(&self.setup.agent, &self.spec, state.n));
+        state.token.clone().or_else(next).as_ref().map(Token::write)
+    }
+
     /// A turn's end.
     pub(super) fn ended(&self, verdict: Verdict, sent: Sent) -> TurnEnd {
         let cost = self.cost(&verdict);
@@ -199,7 +214,7 @@ impl Inner {
             reason: verdict.reason,
             failure: verdict.failure,
             sent,
-            token: self.state().token.as_ref().map(Token::write),
+            token: self.standing(),
         }
     }
 
@@ -226,13 +241,13 @@ impl Inner {
     }
 
     pub(super) fn runtime_state(&self) -> RuntimeState {
-        let state = self.state();
-        let health = match state.busy {
+        let token = self.standing();
+        let health = match self.state().busy {
             _ if self.stop.is_cancelled() => Health::Closed,
             true => Health::Running,
             false => Health::Idle,
         };
-        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.resumed, health }
+        RuntimeState { token, resumed: self.resumed, health }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -54,10 +54,14 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// How long a gateway keeps the end of a run for a host that lost its connection, with a margin.
-const KEPT: Duration = Duration::from_secs(4 * 60);
+/// How long a gateway keeps the end of a run for a host that lost its connection: 5 minutes, less the
+/// minute that may pass before the loss is noticed, and a margin.
+const KEPT: Duration = Duration::from_secs(3 * 60);
 
 /// A running OpenClaw gateway as a harness.
+///
+/// A gateway gives each call of a host's tool 30 seconds; then the agent is told that it failed, while
+/// the host may still be at work. At most 256 calls run at a time; those on top fail at once.
 ///
 /// ```no_run
 /// use party_harness::openclaw::OpenClaw;
@@ -92,6 +96,10 @@ impl OpenClaw {
     /// # Errors
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for another address.
     pub fn attach(url: &str, token: impl Into<String>) -> Result<Self> {
+        Ok(Self::to(Target::new(Address::parse(url)?), token.into()))
+    }
+
+    fn to(target: Target, token: String) -> Self {
         let capabilities = Capabilities {
             resume: true,
             tools: ToolDoor::InProcess,
@@ -106,16 +114,16 @@ impl OpenClaw {
             silence: Duration::from_secs(10 * 60),
             stop: Duration::from_secs(10),
         };
-        Ok(Self {
+        Self {
             info: HarnessInfo::new("openclaw", capabilities),
             setup: Setup { agent: "main".to_owned(), patience, reports_cost: false },
-            target: Target::new(Address::parse(url)?),
+            target,
             token: Bearer::new(token),
             keys: None,
             ways: OnceLock::new(),
             open: Mutex::default(),
             stop: CancellationToken::new(),
-        })
+        }
     }
 
     /// The folder of this host's keys, which are made where they are missing, for their owner only; the
@@ -152,7 +160,8 @@ impl OpenClaw {
     }
 
     /// How long it may be out of reach in the middle of a turn, before that ends as lost; 2 minutes, and
-    /// at most 4: a gateway forgets the end of a run after 5.
+    /// at most 3: a gateway forgets the end of a run after 5, and would do it again. Later only what it
+    /// wrote down is looked at.
     #[must_use]
     pub fn reconnect_patience(mut self, patience: Duration) -> Self {
         self.setup.patience.reconnect = patience.min(KEPT);
@@ -174,7 +183,7 @@ impl OpenClaw {
         self
     }
 
-    /// How long a run may take to end that was told to; 10 s.
+    /// How long a run may take to end that was told to, or that a host finds when it comes back; 10 s.
     #[must_use]
     pub const fn stop_patience(mut self, patience: Duration) -> Self {
         self.setup.patience.stop = patience;
@@ -215,8 +224,9 @@ impl OpenClaw {
         let desk = Arc::new(Desk::new(&node.id));
         let node = link(NODE, node);
         let node = Node::new(node, Arc::clone(&operator), Arc::clone(&desk), self.stop.child_token());
-        let alive = Arc::new(self.stop.clone().drop_guard());
-        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: alive }))
+        // A guard ends all when it is dropped, so none is made where another thread was first.
+        let guard = || Arc::new(self.stop.clone().drop_guard());
+        Ok(self.ways.get_or_init(|| Ways { operator, node, desk, _alive: guard() }))
     }
 
     fn sessions(&self) -> Vec<Arc<Inner>> {

@@ -25,8 +25,14 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How many calls may run at once.
 const CALLS: usize = 256;
 
+/// How many answers may be on their way beside those; a gateway that asks for more is told nothing.
+const ANSWERS: usize = 1024;
+
 /// What a gateway says when an agent calls for a tool that its turn does not have.
 const NOT_HERE: &str = "this tool is not available in this turn";
+
+/// What it says when too many calls run at once.
+const TOO_MANY: &str = "too many tools run at once; try again";
 
 /// The node of a harness.
 #[derive(Debug)]
@@ -177,13 +183,20 @@ impl Node {
                 let Some(id) = string("id") else { return };
                 running.retain(|_, call| !call.is_cancelled());
                 let cancelled = stop.child_token();
-                if running.len() < CALLS {
+                let has_room = running.len() < CALLS;
+                if has_room {
                     running.insert(id.clone(), cancelled.clone());
-                } else {
-                    cancelled.cancel();
+                } else if calls.len() >= CALLS + ANSWERS {
+                    return tracing::warn!("a gateway asks for more calls than can be refused");
                 }
                 let node_id = string("nodeId").unwrap_or_default();
-                let answering = self.answer(&fields);
+                let errand = has_room.then(|| self.answer(&fields));
+                let answering = async move {
+                    match errand {
+                        Some(errand) => errand.await,
+                        None => ToolReply::error(TOO_MANY),
+                    }
+                };
                 let conn = Arc::clone(conn);
                 calls.spawn(async move {
                     let reply = tokio::select! {

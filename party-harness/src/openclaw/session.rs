@@ -1,8 +1,10 @@
 //! One seat's session at a gateway.
 
 use super::{
+    codec::{Status, Verdict},
     history::Past,
     inner::{Busy, Inner, closed},
+    link::Conn,
     names::run_id,
     order::Order,
     turn::Running,
@@ -16,7 +18,7 @@ use futures::{StreamExt as _, stream};
 use party_core::Sent;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How many events may wait for their reader.
@@ -50,27 +52,34 @@ impl RuntimeSession for OpenClawSession {
         Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
     }
 
-    /// A run that goes on without its host is ended: nobody can answer the calls of its tools.
+    /// A run that goes on without its host has a moment to end, and then is ended: nobody can answer the
+    /// calls of its tools.
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
         let _busy = Busy::take(&self.inner)?;
         let (inner, run) = (&self.inner, run_id(&self.inner.spec, turn));
         let conn = inner.ways.operator.conn(inner.setup.patience.connect).await?;
         let Some((token, mut past)) = inner.last_session(&conn).await? else { return Ok(Recovery::NotSeen) };
-        let end = tokio::time::Instant::now() + inner.setup.patience.stop;
-        let mut was_active = false;
-        while past.is_active() && tokio::time::Instant::now() < end {
+        if past.is_active() && past.has(&run) {
+            wait(inner, &conn, &run).await;
+            past = Past::read(&conn, &token.key, inner.setup.patience.answer).await?;
+        }
+        let end = Instant::now() + inner.setup.patience.stop;
+        let mut was_stopped = false;
+        while past.is_active() && Instant::now() < end {
             let params = json!({"sessionKey": token.key, "runId": run});
             let aborted = conn.ask("chat.abort", params, inner.setup.patience.answer).await?;
-            was_active |= aborted.payload("to stop a run")?["aborted"] == true;
+            was_stopped |= aborted.payload("to stop a run")?["aborted"] == true;
             tokio::time::sleep(Duration::from_millis(200)).await;
             past = Past::read(&conn, &token.key, inner.setup.patience.answer).await?;
         }
         Ok(match past.verdict(&run) {
+            // It was stopped here, by nobody's wish: it can be done again.
+            Some(Verdict { status: Status::Cancelled, .. }) if was_stopped => Recovery::Unknown,
             Some(verdict) => {
                 inner.began(&token, Sent::Delta);
                 Recovery::Ended(inner.ended(verdict, Sent::Delta))
             }
-            None if past.has(&run) || past.is_active() || was_active => Recovery::Unknown,
+            None if past.has(&run) || past.is_active() || was_stopped => Recovery::Unknown,
             None => Recovery::NotSeen,
         })
     }
@@ -78,6 +87,15 @@ impl RuntimeSession for OpenClawSession {
     async fn close(&self, how: Close) -> Result<()> {
         self.inner.end(how).await;
         Ok(())
+    }
+}
+
+/// Waits for the end of a run, as long as one may take that was told to.
+async fn wait(inner: &Inner, conn: &Conn, run: &str) {
+    let (stop, answer) = (inner.setup.patience.stop, inner.setup.patience.answer);
+    let params = json!({"runId": run, "timeoutMs": stop.as_millis() as u64});
+    if let Err(error) = conn.ask("agent.wait", params, stop + answer).await {
+        tracing::debug!(%error, "a run could not be waited for");
     }
 }
 

@@ -35,6 +35,13 @@ const LAST: Duration = Duration::from_secs(15);
 /// How long a run may take to end that is killed.
 const KILL: Duration = Duration::from_secs(2);
 
+/// Why a run that is not asked for again has no end.
+const RESTARTED: &str = "the gateway was restarted in the middle of the run";
+const FORGOTTEN: &str = "the gateway was out of reach for too long to be asked for the run again";
+
+/// What is said of a run that was to be stopped while it was out of reach.
+const UNCONFIRMED: &str = ", but the gateway cannot confirm it";
+
 /// A turn in its task.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -49,6 +56,10 @@ pub(super) struct Running {
     killed: Option<Instant>,
     /// How many connections it took.
     rides: u32,
+    /// Until when the gateway surely knows the order by its key, and does not take it for a new one.
+    known_until: Instant,
+    /// The turn ended before it was sure that the run has.
+    is_loose: bool,
 }
 
 /// How one connection ended for the run.
@@ -90,12 +101,14 @@ impl Running {
         stop: CancellationToken,
     ) -> Self {
         let (out, run) = (Outbox::new(events), Run::new(&order.tools.prefix));
-        Self { inner, order, out, run, stop, has_begun: false, stopping: None, killed: None, rides: 0 }
+        let known_until = Instant::now() + inner.setup.patience.reconnect;
+        let (has_begun, stopping, killed, rides, is_loose) = (false, None, None, 0, false);
+        Self { inner, order, out, run, stop, has_begun, stopping, killed, rides, known_until, is_loose }
     }
 
     pub(super) async fn run(mut self, busy: Busy, task: TaskTrackerToken) {
         let verdict = Box::pin(self.through()).await;
-        let Self { inner, order, mut out, .. } = self;
+        let Self { inner, order, mut out, is_loose, .. } = self;
         let had_tools = !order.tools.names.is_empty();
         drop(order.tools);
         if had_tools {
@@ -103,6 +116,9 @@ impl Running {
         }
         if verdict.usage != Usage::default() {
             out.push(TurnEvent::Spent { usage: verdict.usage, cost: inner.cost(&verdict) });
+        }
+        if is_loose {
+            inner.leave(&order.token);
         }
         let end = inner.ended(verdict, order.sent);
         drop((busy, task));
@@ -118,38 +134,69 @@ impl Running {
                 Left::Gone(gone) => gone,
             };
             match self.again(&conn, &gone).await {
-                Ok(next) if next.hello.boot == conn.hello.boot => conn = next,
-                Ok(next) => return self.after_restart(&next).await,
+                Ok(next) if next.hello.boot != conn.hello.boot => {
+                    return self.written(&next, RESTARTED).await;
+                }
+                Ok(next) if Instant::now() >= self.known_until => {
+                    let verdict = self.written(&next, FORGOTTEN).await;
+                    self.is_loose = verdict.status == Status::Cut && !self.can_be_stopped(&next).await;
+                    return verdict;
+                }
+                Ok(next) => conn = next,
                 Err(verdict) => return verdict,
             }
         }
     }
 
-    /// Another connection, where one is worth it.
-    async fn again(&self, conn: &Conn, gone: &Gone) -> Result<Arc<Conn>, Verdict> {
-        let lost = |why: String| match self.stopping {
-            Some((_, status)) => stopped(status, ", but the gateway cannot confirm it"),
-            None if self.has_begun => Verdict::bare(Status::Cut, why),
-            None => Verdict::bare(Status::Failed, why),
-        };
+    /// Another connection, where one is worth it. A run that is to be stopped needs one too.
+    async fn again(&mut self, conn: &Conn, gone: &Gone) -> Result<Arc<Conn>, Verdict> {
         if !gone.may_pass() || self.rides > MOST_RIDES {
-            return Err(lost(gone.error().to_string()));
+            return Err(self.lost(gone.error().to_string()));
         }
-        sleep((PAUSE * self.rides).min(MOST_PAUSE)).await;
-        let patience = if self.stopping.is_some() { KILL } else { self.inner.setup.patience.reconnect };
-        let connecting = self.inner.ways.operator.conn(patience);
-        let connected = tokio::select! {
-            connected = connecting => connected,
-            () = self.wants_stop(), if self.stopping.is_none() => return Err(stopped(Status::Cancelled, "")),
-        };
         tracing::debug!(boot = conn.hello.boot, "a connection was lost in the middle of a run");
-        connected.map_err(|error| lost(format!("{}; then {error}", gone.error())))
+        let (link, pause) = (Arc::clone(&self.inner.ways.operator), (PAUSE * self.rides).min(MOST_PAUSE));
+        // What is written down is looked for also when it is too late for the order.
+        let end = self.known_until.max(Instant::now() + pause + self.inner.setup.patience.answer);
+        let mut connecting = Box::pin(async move {
+            sleep(pause).await;
+            link.conn(end.saturating_duration_since(Instant::now())).await
+        });
+        if self.stopping.is_none() {
+            tokio::select! {
+                connected = &mut connecting => return connected.map_err(|error| self.lost(after(gone, &error))),
+                () = self.wants_stop() => self.stopping = Some((Instant::now(), Status::Cancelled)),
+            }
+        }
+        let connected = tokio::select! {
+            connected = connecting => connected.map_err(|error| after(gone, &error)),
+            () = self.gives_up() => Err(gone.error().to_string()),
+        };
+        connected.map_err(|why| self.lost(why))
     }
 
-    /// The gateway that ran it is gone, and its runs with it; what it wrote down is left. It is not
-    /// asked again: the run may have been paid.
-    async fn after_restart(&self, conn: &Conn) -> Verdict {
-        let cut = || Verdict::bare(Status::Cut, "the gateway was restarted in the middle of the run");
+    /// The end of a turn whose run is out of reach.
+    fn lost(&mut self, why: String) -> Verdict {
+        self.is_loose = true;
+        match self.stopping {
+            Some((_, status)) => stopped(status, UNCONFIRMED),
+            None if self.has_begun => Verdict::bare(Status::Cut, why),
+            None => Verdict::bare(Status::Failed, why),
+        }
+    }
+
+    /// Waits until there is no more time to stop the run.
+    async fn gives_up(&self) {
+        let Some((since, _)) = self.stopping else { return std::future::pending().await };
+        tokio::select! {
+            () = sleep_until(since + self.inner.setup.patience.stop) => {}
+            () = async { self.inner.kill.cancelled().await; sleep(KILL).await } => {}
+        }
+    }
+
+    /// What the gateway wrote down of a run that is gone, or that it may have forgotten. It is not asked
+    /// again: the run may have been paid.
+    async fn written(&self, conn: &Conn, why: &str) -> Verdict {
+        let cut = || Verdict::bare(Status::Cut, why);
         match Past::read(conn, &self.order.token.key, self.inner.setup.patience.answer).await {
             Ok(past) => past.verdict(&self.order.run).unwrap_or_else(cut),
             Err(_) => cut(),
@@ -159,6 +206,10 @@ impl Running {
     /// The run on one connection: it is ordered there, which a gateway that has it takes for a question.
     async fn on(&mut self, conn: &Arc<Conn>) -> Left {
         self.rides += 1;
+        if self.rides > 1 && self.stopping.is_some() && !self.can_be_stopped(conn).await && !self.has_begun {
+            self.is_loose = true;
+            return Left::Over(Box::new(stopped(Status::Cancelled, UNCONFIRMED)));
+        }
         let events = conn.follow(Some(&self.order.run));
         let Ok(answers) = conn.start("agent", self.order.params.clone()).await else {
             return Left::Gone(conn.ended().await);
@@ -174,12 +225,30 @@ impl Running {
             waiting: None,
             aborting: None,
         };
+        if self.stopping.is_some() {
+            self.abort(&mut ride, PAUSE);
+        }
         loop {
             let heard = self.hear(&mut ride).await;
             if let Some(left) = self.take(&mut ride, heard).await {
+                if ride.is_answered && matches!(left, Left::Gone(_)) {
+                    self.known_until = Instant::now() + self.inner.setup.patience.reconnect;
+                }
                 return left;
             }
         }
+    }
+
+    /// Tells a run to stop over another connection, before it is asked for: an order that never arrived
+    /// would begin it.
+    async fn can_be_stopped(&self, conn: &Arc<Conn>) -> bool {
+        let params = json!({"sessionKey": self.order.token.key, "runId": self.order.run});
+        let asking = conn.ask("chat.abort", params, self.inner.setup.patience.stop);
+        let aborted = tokio::select! {
+            asked = asking => asked.is_ok_and(|reply| reply.ok && reply.payload["aborted"] == true),
+            () = self.gives_up() => false,
+        };
+        aborted
     }
 
     async fn hear(&mut self, ride: &mut Ride) -> Heard {
@@ -252,12 +321,14 @@ impl Running {
             self.event(ride, &event);
         }
         let Some(Frame::Answer(answer)) = Frame::read(text) else { return None };
-        (ride.since, ride.is_answered) = (Instant::now(), true);
+        if !std::mem::replace(&mut ride.is_answered, true) {
+            ride.since = Instant::now();
+        }
         match self.run.answer(&answer, &answer.fields()) {
             Step::Accepted(_) => self.begin(),
             Step::InFlight => {
                 self.begin();
-                ride.waiting = Some(self.wait(&ride.conn));
+                ride.waiting = Some(self.wait(&ride.conn, Duration::ZERO));
             }
             Step::Over(verdict) => return Some(Left::Over(self.judged(verdict))),
             Step::Nothing => {}
@@ -266,10 +337,11 @@ impl Running {
     }
 
     /// A run whose end is not told over this connection is asked for.
-    fn wait(&self, conn: &Arc<Conn>) -> BoxFuture<'static, Result<Value>> {
+    fn wait(&self, conn: &Arc<Conn>, pause: Duration) -> BoxFuture<'static, Result<Value>> {
         let (conn, run) = (Arc::clone(conn), self.order.run.clone());
         let patience = WAIT + self.inner.setup.patience.answer;
         Box::pin(async move {
+            sleep(pause).await;
             let params = json!({"runId": run, "timeoutMs": WAIT.as_millis() as u64});
             conn.ask("agent.wait", params, patience).await?.payload("to wait for a run")
         })
@@ -289,8 +361,8 @@ impl Running {
             _ => false,
         };
         if !has_ended {
-            ride.since = Instant::now();
-            ride.waiting = Some(self.wait(&ride.conn));
+            // That it has not ended is no sign of life: the gateway says so of any run.
+            ride.waiting = Some(self.wait(&ride.conn, PAUSE));
             return None;
         }
         sleep(PAUSE).await;
@@ -323,10 +395,12 @@ impl Running {
         let patience = &self.inner.setup.patience;
         match (self.stopping, ride.over_since) {
             (Some((_, status)), _) => {
+                self.is_loose = true;
                 over(stopped(status, ", but the gateway does not say that it has ended"))
             }
             (None, Some(_)) => over(self.run.conclude().unwrap_or_else(|| Verdict::bare(Status::Cut, ""))),
             (None, None) if !ride.is_answered => {
+                self.is_loose = true;
                 let waited = patience.answer.as_millis();
                 over(Verdict::bare(Status::Cut, format!("the gateway takes no run within {waited} ms")))
             }
@@ -380,6 +454,10 @@ async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
         }
         None => std::future::pending().await,
     }
+}
+
+fn after(gone: &Gone, error: &crate::Error) -> String {
+    format!("{}; then {error}", gone.error())
 }
 
 fn stopped(status: Status, more: &str) -> Verdict {

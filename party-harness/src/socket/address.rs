@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 const PORT: u16 = 80;
 
 /// A server on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A loopback address, and the path with its query, such as `/`.
     Tcp { at: SocketAddr, path: String },
@@ -16,9 +16,18 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
+/// The path and query of an address are left out: they may hold a secret.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { at, .. } => write!(f, "ws://{at}/…"),
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+        }
+    }
+}
+
 impl Address {
     /// The root of a server at a loopback address.
-    #[cfg(test)]
     pub(crate) fn tcp(at: SocketAddr) -> Self {
         Self::Tcp { at, path: "/".to_owned() }
     }
@@ -139,5 +148,7 @@ mod tests {
     #[test]
     fn a_secret_is_never_shown() {
         assert_eq!(format!("{:?}", Bearer::new("sk-secret")), "Bearer(…)");
+        let address = Address::parse("ws://127.0.0.1:9/sk-path?token=sk-secret").unwrap();
+        assert_eq!(format!("{address:?}"), "ws://127.0.0.1:9/…");
     }
 }

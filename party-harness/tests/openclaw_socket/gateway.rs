@@ -86,6 +86,13 @@ impl FakeGateway {
     }
 }
 
+impl FakeGateway {
+    /// How many connections there were.
+    pub(crate) fn connections(&self) -> usize {
+        self.known.count.load(Ordering::SeqCst)
+    }
+}
+
 impl Drop for FakeGateway {
     fn drop(&mut self) {
         self.serving.abort();

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use party_harness::{ErrorKind, Harness as _};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A gateway that answers the first request like this, whatever the connection.
 async fn refusing(error: Value) -> FakeGateway {
@@ -90,14 +90,12 @@ async fn a174_what_is_refused_is_told_at_once_with_what_to_do() {
     ];
     for (refusal, kind, words) in cases {
         let gateway = refusing(refusal.clone()).await;
-        let before = Instant::now();
         let error = within(harness(&gateway).probe()).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{refusal}: {error}");
         assert!(error.to_string().contains(words), "{refusal}: {error}");
         assert!(error.to_string().contains(&gateway.url[5..]), "it names the gateway: {error}");
         assert!(!format!("{error:?}").contains("tok-secret"));
-        assert!(before.elapsed() < Duration::from_secs(4), "it is asked once");
-        assert_eq!(gateway.known.requests("connect").len(), 1);
+        assert_eq!(gateway.known.requests("connect").len(), 1, "it is asked once");
     }
 }
 

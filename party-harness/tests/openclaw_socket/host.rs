@@ -45,6 +45,17 @@ impl ToolPort for Port {
     }
 }
 
+/// A host whose tools never come to an end.
+#[derive(Debug)]
+pub(crate) struct Stuck;
+
+#[async_trait]
+impl ToolPort for Stuck {
+    async fn call(&self, _: ToolCall) -> ToolReply {
+        std::future::pending().await
+    }
+}
+
 #[derive(Debug)]
 struct Whole;
 

@@ -9,10 +9,7 @@ use party_harness::{
     core::{Failure, Outcome},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 fn started(events: &[TurnEvent]) -> usize {
     events.iter().filter(|event| matches!(event, TurnEvent::Started { .. })).count()
@@ -119,14 +116,12 @@ async fn a048_a_gateway_that_is_gone_for_good_ends_the_turn_by_a_typed_end() {
         }
     })
     .await;
-    let before = Instant::now();
     let (_, end) = one_turn(&gateway).await;
     assert_eq!((end.outcome, end.text), (Outcome::Lost, None), "{:?}", end.reason);
-    assert!(before.elapsed() < Duration::from_secs(20), "{:?}", before.elapsed());
     assert!(end.token.is_some(), "the session is there when the gateway is");
 }
 
-fn history(run: &Value, answer: Option<&str>) -> Value {
+pub(crate) fn history(run: &Value, answer: Option<&str>) -> Value {
     let run = run.as_str().unwrap();
     let mut rows = vec![json!({"role": "user", "content": "x", "idempotencyKey": format!("{run}:user")})];
     rows.extend(answer.map(|text| {

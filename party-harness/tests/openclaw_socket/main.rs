@@ -6,6 +6,7 @@ mod bad;
 mod gateway;
 mod greeting;
 mod host;
+mod limits;
 mod losses;
 mod stops;
 mod turns;

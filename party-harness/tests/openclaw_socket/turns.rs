@@ -161,6 +161,48 @@ async fn a048_a_call_of_a_tool_reaches_the_host_and_its_answer_the_gateway() {
     );
 }
 
+/// A host that is asked for more than it does at once says so.
+#[tokio::test]
+async fn calls_on_top_of_the_most_are_refused_and_none_is_left_without_an_answer() {
+    const CALLS: usize = 256;
+    let (ordered, refused) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let of_all = (Arc::clone(&ordered), Arc::clone(&refused));
+    let gateway = FakeGateway::start(move |mut peer| {
+        let (ordered, refused) = of_all.clone();
+        async move {
+            if peer.greet().await.unwrap_or_default()["role"] != "node" {
+                if peer.accept().await.is_some() {
+                    ordered.notify_one();
+                    refused.notified().await;
+                    peer.says("Done.").await;
+                }
+                return peer.idle().await;
+            }
+            let update = peer.raw_request().await.unwrap();
+            peer.answer(&update, json!({"tools": update["params"]["tools"]})).await;
+            ordered.notified().await;
+            let session = peer.known.requests("agent")[0]["sessionKey"].clone();
+            let tool = update["params"]["tools"][0]["name"].clone();
+            let params = json!({"server": "party", "tool": tool, "arguments": {}}).to_string();
+            for id in 0..=CALLS {
+                let payload = json!({"id": id.to_string(), "nodeId": "n", "command": "mcp.tools.call.v1",
+                    "paramsJSON": params, "idempotencyKey": id.to_string(), "sessionKey": session});
+                peer.send(json!({"type": "event", "event": "node.invoke.request", "payload": payload})).await;
+            }
+            let answer = peer.raw_request().await.unwrap();
+            assert_eq!(answer["params"]["id"], json!(CALLS.to_string()));
+            assert!(answer["params"]["payloadJSON"].as_str().unwrap().contains("too many tools"));
+            refused.notify_one();
+            peer.idle().await;
+        }
+    })
+    .await;
+    let harness = harness(&gateway).silence_patience(Duration::from_secs(60));
+    let session = within(harness.open(crate::host::spec(), Arc::new(crate::host::Stuck))).await.unwrap();
+    let (_, end) = read(within(session.turn(with_look(request(1)))).await.unwrap()).await;
+    assert_eq!(end.text.as_deref(), Some("Done."));
+}
+
 /// A gateway sees this host for the first time: its tools are approved by the host itself.
 #[tokio::test]
 async fn a168_a_new_node_is_approved_by_its_own_operator() {

@@ -1,10 +1,18 @@
 //! Gateways that are started, or cannot be.
 
-use crate::{openclaw_gateway::alone, seat::within};
+use crate::{
+    openclaw_gateway::{alone, setup},
+    seat::{Seat, run, within},
+    turns::until_sleeping,
+};
 use party_harness::{ErrorKind, openclaw::GatewaySetup};
 use serde_json::json;
-use std::time::Duration;
-use test_support::{KeptFolder, openclaw_programs};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use test_support::{FakeModel, KeptFolder, ModelTurn, Scenario, openclaw_models, openclaw_programs};
 
 #[tokio::test]
 async fn a_gateway_that_cannot_be_started_says_why() {
@@ -31,15 +39,72 @@ async fn a_gateway_that_does_not_answer_in_time_is_ended() {
     let setup = GatewaySetup::new(&node, &openclaw, folder.path()).patience(Duration::from_millis(300));
     let error = within(setup.start()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Launch, "{error}");
-    let is_at_work = || {
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let cwds = processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());
-        cwds.into_iter().any(|cwd| cwd.starts_with(folder.path()))
-    };
+    within(until_left(folder.path())).await;
+}
+
+/// Waits until no process works in a folder.
+async fn until_left(folder: &Path) {
+    while at_work(folder).next().is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The processes whose folder is this one, or one in it.
+fn at_work(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|process| process.path());
+    processes
+        .filter(move |process| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder)))
+}
+
+/// The gateway dies with its host, and pays for no run any more; what that leaves, the next one ends.
+#[tokio::test]
+async fn a171_a_killed_host_takes_its_gateway_with_it_and_the_next_one_ends_the_rest() {
+    let seat = Seat::new();
+    let seconds = format!("97{}.5", std::process::id());
+    let command = json!({"command": format!("setsid sleep {seconds}")});
+    let model = FakeModel::start(
+        Scenario::new()
+            .turn(ModelTurn::text("Next.").when("cue-2"))
+            .turn(ModelTurn::tool_use("exec", command).when("cue-1")),
+    )
+    .await;
+    let _alone = alone().await;
+    let folder = KeptFolder::new("party-openclaw-").unwrap();
+    let mut host = std::process::Command::new(std::env::current_exe().unwrap());
+    host.args(["--exact", "starts::a_host_to_be_killed", "--ignored", "--nocapture"]);
+    host.env("BENCH_ROOT", folder.path()).env("BENCH_MODEL", model.base_url());
+    let mut host = host.spawn().unwrap();
+    within(until_sleeping(&seconds, true)).await;
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let is_node =
+        |process: PathBuf| fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with("node"));
     within(async {
-        while is_at_work() {
+        while at_work(folder.path()).any(is_node) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
+    let gateway = setup(&model, folder.path()).start().await.unwrap();
+    within(until_sleeping(&seconds, false)).await;
+    let harness = gateway.harness();
+    let session = seat.open(&harness, None).await;
+    let end = run(&session, seat.request(2, "cue-2", &[], &[])).await;
+    assert_eq!(end.text.as_deref(), Some("Next."));
+    gateway.stop().await.unwrap();
+    within(until_left(folder.path())).await;
+}
+
+#[tokio::test]
+#[ignore = "the part of another test that is killed"]
+async fn a_host_to_be_killed() {
+    let (Some(root), Ok(model)) = (std::env::var_os("BENCH_ROOT"), std::env::var("BENCH_MODEL")) else {
+        return;
+    };
+    let (node, openclaw) = openclaw_programs();
+    let setup = GatewaySetup::new(node, openclaw, root).config(openclaw_models(&model));
+    let (gateway, seat) = (setup.start().await.unwrap(), Seat::new());
+    let harness = gateway.harness();
+    let session = seat.open(&harness, None).await;
+    run(&session, seat.request(1, "cue-1", &[], &["exec"])).await;
 }

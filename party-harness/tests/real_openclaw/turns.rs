@@ -87,7 +87,7 @@ async fn a171_an_interrupt_in_the_middle_of_a_command_leaves_no_process() {
 }
 
 /// Waits until a process sleeps for so long, or none does.
-async fn until_sleeping(seconds: &str, sleeps: bool) {
+pub(crate) async fn until_sleeping(seconds: &str, sleeps: bool) {
     let is_it = |line: &[u8]| line.split(|byte| *byte == 0).any(|argument| argument == seconds.as_bytes());
     loop {
         let processes = fs::read_dir("/proc").unwrap().flatten();

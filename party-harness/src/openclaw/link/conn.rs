@@ -1,6 +1,9 @@
 //! A connection that is up: requests and their answers by number, events by run.
 
-use super::handshake::Hello;
+use super::{
+    handshake::Hello,
+    mailbox::{Mailbox, Slot, mailbox},
+};
 use crate::{
     Error, ErrorKind, Result,
     openclaw::codec::{Frame, one_line},
@@ -25,6 +28,9 @@ const OUT: usize = 64;
 /// How many frames may wait for whoever they are for. What comes on top is dropped: a run's texts are
 /// told whole again and again, and its end comes by another way.
 const FRAMES: usize = 512;
+
+/// How many answers to one request may wait; a gateway gives three at most.
+const ANSWERS: usize = 16;
 
 /// How long a request may take to be written.
 const WRITING: Duration = Duration::from_secs(30);
@@ -102,10 +108,10 @@ struct Table {
 struct Waiting {
     number: u64,
     /// Answers by request. A request may have several.
-    answers: BTreeMap<String, mpsc::UnboundedSender<Text>>,
-    runs: BTreeMap<String, mpsc::Sender<Text>>,
+    answers: BTreeMap<String, Slot>,
+    runs: BTreeMap<String, Slot>,
     /// Whoever takes the events that are of no run.
-    others: Option<mpsc::Sender<Text>>,
+    others: Option<Slot>,
 }
 
 impl Table {
@@ -116,8 +122,8 @@ impl Table {
     fn hand_out(&self, text: &Text) {
         match Frame::read(text) {
             Some(Frame::Answer(answer)) => {
-                if let Some(answers) = self.lock().answers.get(&*answer.id) {
-                    let _ = answers.send(text.clone());
+                if self.lock().answers.get(&*answer.id).is_some_and(|answers| !answers.put(text)) {
+                    tracing::debug!("an answer of the gateway was not read in time");
                 }
             }
             Some(Frame::Event(event)) => {
@@ -126,7 +132,7 @@ impl Table {
                     Some(run) => waiting.runs.get(&*run),
                     None => waiting.others.as_ref(),
                 };
-                if for_whom.is_some_and(|whoever| whoever.try_send(text.clone()).is_err()) {
+                if for_whom.is_some_and(|whoever| !whoever.put(text)) {
                     tracing::debug!(event = &*event.name, "a frame of the gateway was not read in time");
                 }
             }
@@ -210,7 +216,7 @@ impl Conn {
 
     /// Asks something that may be answered several times.
     pub(crate) async fn start(&self, method: &str, params: Value) -> Result<Answers> {
-        let (sender, receiver) = mpsc::unbounded_channel();
+        let (sender, receiver) = mailbox(ANSWERS);
         let id = {
             let mut waiting = self.table.lock();
             waiting.number += 1;
@@ -230,7 +236,7 @@ impl Conn {
 
     /// All events of a run from now on, or of no run where it is `None`.
     pub(crate) fn follow(&self, run: Option<&str>) -> Events {
-        let (sender, receiver) = mpsc::channel(FRAMES);
+        let (sender, receiver) = mailbox(FRAMES);
         let mut waiting = self.table.lock();
         // What has ended tells nothing more: the sender is dropped here, or was cleared.
         if self.is_alive() && self.table.gone.get().is_none() {
@@ -247,14 +253,14 @@ impl Conn {
 #[derive(Debug)]
 pub(crate) struct Answers {
     id: String,
-    receiver: mpsc::UnboundedReceiver<Text>,
+    receiver: Mailbox,
     table: Arc<Table>,
 }
 
 impl Answers {
     /// The next one; none when the connection has ended. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<Text> {
-        self.receiver.recv().await
+        self.receiver.next().await
     }
 }
 
@@ -268,19 +274,19 @@ impl Drop for Answers {
 #[derive(Debug)]
 pub(crate) struct Events {
     run: Option<String>,
-    receiver: mpsc::Receiver<Text>,
+    receiver: Mailbox,
     table: Arc<Table>,
 }
 
 impl Events {
     /// The next one; none when the connection has ended. Safe to cancel.
     pub(crate) async fn next(&mut self) -> Option<Text> {
-        self.receiver.recv().await
+        self.receiver.next().await
     }
 
     /// One that is there already.
     pub(crate) fn now(&mut self) -> Option<Text> {
-        self.receiver.try_recv().ok()
+        self.receiver.now()
     }
 }
 

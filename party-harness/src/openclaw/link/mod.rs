@@ -9,6 +9,7 @@
 
 mod conn;
 mod handshake;
+mod mailbox;
 mod role;
 
 pub(crate) use conn::{Answers, Conn, Events, Gone};
