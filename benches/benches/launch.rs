@@ -22,7 +22,7 @@ const PAIRS: usize = 200;
 fn main() -> ExitCode {
     let runtime = Runtime::new().expect("a runtime starts");
     let folder = tempfile::tempdir_in(scratch()).expect("the target folder takes folders");
-    for name in ["home", "work", "seat"] {
+    for name in ["home", "work"] {
         fs::create_dir(folder.path().join(name)).expect("a folder");
     }
     if !is_bench_run() {

@@ -37,7 +37,7 @@ impl CodexServer {
         let binary = env::var_os("PARTY_TEST_CODEX").map(PathBuf::from).filter(|path| path.is_file());
         let binary = binary.ok_or("PARTY_TEST_CODEX names no file; see `cargo xtask fetch`")?;
         let folder = tempfile::tempdir_in(scratch()).map_err(|error| error.to_string())?;
-        for name in ["home", "work", "seat"] {
+        for name in ["home", "work"] {
             fs::create_dir(folder.path().join(name)).map_err(|error| error.to_string())?;
         }
         let token = folder.path().join("token");
@@ -66,7 +66,7 @@ impl CodexServer {
         TOKEN
     }
 
-    /// A folder with folders `home`, `work` and `seat` for agents.
+    /// A folder with the folders `home` and `work` for agents.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }

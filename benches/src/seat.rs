@@ -11,8 +11,13 @@ use std::{path::Path, sync::Arc};
 /// What each turn is asked.
 pub const QUESTION: &str = "Should we?";
 
-/// Mary's seat `number`, with the folders `home`, `work` and `seat` below `folder`.
+/// Mary's seat `number`, with the folders `home` and `work` below `folder`, and one of its own, which is made.
+///
+/// # Panics
+/// Where it cannot be made.
 pub fn seat(folder: &Path, number: u16) -> RuntimeSpec {
+    let own = folder.join(format!("seat-{number}"));
+    std::fs::create_dir_all(&own).expect("the folder takes folders");
     let home = folder.join("home").to_string_lossy().into_owned();
     RuntimeSpec {
         session: SessionId::from_bytes([7; 16]),
@@ -21,7 +26,7 @@ pub fn seat(folder: &Path, number: u16) -> RuntimeSpec {
         system_prompt: "You are Mary.".to_owned(),
         model: None,
         cwd: folder.join("work"),
-        folder: folder.join("seat"),
+        folder: own,
         env: [("HOME".to_owned(), home), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())]
             .into_iter()
             .collect(),

@@ -59,11 +59,16 @@ impl RuntimeSession for OpenClawSession {
         let (inner, run) = (&self.inner, run_id(&self.inner.spec, turn));
         let conn = inner.ways.operator.conn(inner.setup.patience.connect).await?;
         let Some((token, mut past)) = inner.last_session(&conn).await? else { return Ok(Recovery::NotSeen) };
-        if past.is_active() && past.has(&run) {
+        if past.is_active() {
             wait(inner, &conn, &run).await;
             past = Past::read(&conn, &token.key, inner.setup.patience.answer).await?;
         }
         let end = Instant::now() + inner.setup.patience.stop;
+        // What a run said last is written down a moment after its end.
+        while !past.is_active() && past.has(&run) && past.verdict(&run).is_none() && Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            past = Past::read(&conn, &token.key, inner.setup.patience.answer).await?;
+        }
         let mut was_stopped = false;
         while past.is_active() && Instant::now() < end {
             let params = json!({"sessionKey": token.key, "runId": run});
