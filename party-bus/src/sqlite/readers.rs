@@ -44,12 +44,23 @@ impl Readers {
 
     fn run<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
         self.standing.check()?;
+        let answer = self.query(query);
+        // One that went away meanwhile is why.
+        if answer.is_err() {
+            self.standing.check()?;
+        }
+        answer
+    }
+
+    fn query<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Failure>) -> Result<T, Failure> {
         let idle = self.idle().pop();
         let conn = match idle {
             Some(conn) => conn,
             None => {
                 let conn = connect(&self.path)?;
                 conn.pragma_update(None, "query_only", true)?;
+                // It may have been opened as another file.
+                self.standing.check()?;
                 conn
             }
         };
