@@ -12,15 +12,8 @@ use party_core::{
     Timestamp, ToolAnswered, ToolCalled, Traced, TurnId,
 };
 use serde_json::json;
-use std::{
-    fmt::Write as _,
-    sync::{Arc, Mutex},
-};
-use tracing::{
-    Event as Told, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
+use std::sync::Arc;
+use test_support::Traces;
 
 struct Wrapped(Arc<MemoryBus>);
 
@@ -94,54 +87,9 @@ async fn a_hook_that_changes_what_no_hook_may_is_refused() {
     }
 }
 
-/// All that a subscriber is told, as text.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<String>>);
-
-impl Lines {
-    fn line(&self, metadata: &Metadata<'_>, write: impl FnOnce(&mut String)) {
-        let mut lines = self.0.lock().unwrap();
-        write!(lines, "{} {}", metadata.level(), metadata.name()).unwrap();
-        write(&mut lines);
-        lines.push('\n');
-    }
-}
-
-struct Fields<'a>(&'a mut String);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        self.line(span.metadata(), |line| span.record(&mut Fields(line)));
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Told<'_>) {
-        self.line(event.metadata(), |line| event.record(&mut Fields(line)));
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[tokio::test]
 async fn a_traced_bus_tells_outcomes_and_times_and_never_what_was_said() {
-    let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+    let traces = Traces::listen();
     let inner = Arc::new(MemoryBus::new());
     let bus: Arc<TracedBus<MemoryBus>> = Arc::new(TracedBus::new(inner));
     let plain: Arc<dyn Bus> = Arc::clone(&bus) as _;
@@ -150,7 +98,7 @@ async fn a_traced_bus_tells_outcomes_and_times_and_never_what_was_said() {
     bus.append(sample.batch([note(RecordClass::Report, "hunter2")])).await.unwrap_err();
     bus.search(party_bus::Search::new("hunter2")).await.unwrap();
     bus.read_to_end(sample.session, Offset::START, Classes::ALL).await.unwrap();
-    let told = lines.0.lock().unwrap().clone();
+    let told = traces.text();
     let appends: Vec<&str> = told.lines().filter(|line| line.starts_with("DEBUG bus.append")).collect();
     assert_eq!(appends.len(), 3, "{told}");
     assert!(appends[1].contains(&format!("session={}", sample.session)) && appends[1].contains("records=1"));

@@ -2,7 +2,7 @@
 //!
 //! [`FakeModel`] speaks the APIs of Anthropic, OpenAI and Google on a free loopback port and answers from a
 //! [`Scenario`]. [`claude_env`] is the cleared environment in which the real Claude Code binary meets it.
-//! [`postgres::Cluster`] is a real PostgreSQL server of one's own.
+//! [`postgres::Cluster`] is a real PostgreSQL server of one's own. [`Traces`] hears what code traces.
 //!
 //! ```
 //! use test_support::{FakeModel, ModelTurn, Scenario};
@@ -29,6 +29,7 @@ pub mod postgres;
 mod queue;
 mod scenario;
 mod server;
+mod traces;
 mod wire;
 
 pub use block::{Block, SseError};
@@ -39,3 +40,4 @@ pub use kept::KeptFolder;
 pub use openclaw::{openclaw_models, openclaw_programs};
 pub use scenario::{ModelTurn, OneOrMany, Scenario};
 pub use server::FakeModel;
+pub use traces::Traces;

@@ -5,20 +5,11 @@ use super::{
     wire::{Client, Port, admit, answer, until},
 };
 use serde_json::json;
-use std::{
-    collections::BTreeSet,
-    fmt::{self, Write as _},
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use test_support::Traces;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::{sleep, timeout},
-};
-use tracing::{
-    Event, Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
 };
 
 #[tokio::test]
@@ -100,45 +91,9 @@ async fn fresh_and_long() {
     assert!(halves.iter().all(|half| half.len() == 32 && half.bytes().all(|byte| byte.is_ascii_hexdigit())));
 }
 
-/// Everything that is logged, at every level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<String>>);
-
-impl Visit for Log {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        writeln!(self.0.lock().unwrap(), "{field}={value:?}").unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &span::Attributes<'_>) -> span::Id {
-        span.record(&mut self.clone());
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &span::Id, values: &span::Record<'_>) {
-        values.record(&mut self.clone());
-    }
-
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        event.record(&mut self.clone());
-    }
-
-    fn enter(&self, _: &span::Id) {}
-
-    fn exit(&self, _: &span::Id) {}
-}
-
 #[tokio::test]
 async fn nobody_prints_it() {
-    let log = Log::default();
-    let _default = tracing::subscriber::set_default(log.clone());
+    let traces = Traces::listen();
     let (server, port) = (McpServer::start().await.unwrap(), Port::new(1));
     let admission = admit(&server, 1, &port);
     let client = Client::new(&admission);
@@ -148,7 +103,7 @@ async fn nobody_prints_it() {
     let wrong = client.with("Authorization", Some("Bearer wrong-but-private"));
     let answers = [client.send("[]").await, wrong.send("").await];
     assert!(answers.iter().all(|answer| !answer.body.contains(&secret) && !answer.body.contains("private")));
-    let printed = format!("{server:?} {admission:?} {:?} {}", admission.endpoint(), log.0.lock().unwrap());
+    let printed = format!("{server:?} {admission:?} {:?} {}", admission.endpoint(), traces.text());
     assert!(printed.contains("something said"), "the log is not listened to");
     assert!(!printed.contains(&secret) && !printed.contains("wrong-but-private"));
 }
