@@ -33,6 +33,9 @@ impl Run {
     /// Whether it is known.
     fn stream(&mut self, of_run: &OfRun<'_>, out: &mut Vec<TurnEvent>) -> bool {
         let Some(stream) = text(of_run.stream) else { return false };
+        if QUIET.contains(&&*stream) {
+            return true;
+        }
         let data = of_run.data.map(Json::fields).unwrap_or_default();
         let phase = text(data.get("phase")).unwrap_or_default();
         match &*stream {
@@ -43,7 +46,7 @@ impl Run {
             "run_status" => status(&phase, &data, out),
             "lifecycle" if phase == "end" || phase == "error" => self.over(&phase, &data),
             "lifecycle" => return PHASES.contains(&&*phase),
-            stream => return QUIET.contains(&stream),
+            _ => return false,
         }
         true
     }
