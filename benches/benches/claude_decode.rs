@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "a bench says what it found")]
 
 use party_benches::{Goal, Pairs, PythonSdk, Row, is_bench_run, large_lines, recordings, report, rss_peak};
-use party_harness::claude_code::{Decoder, Exit};
+use party_harness::claude_code::codec::{Decoder, Exit};
 use serde_json::value::RawValue;
 use std::{
     hint::black_box,

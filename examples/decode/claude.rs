@@ -4,7 +4,9 @@ use crate::{
     Reading,
     show::{Outcome, Show, usd},
 };
-use party_launch::harness::claude_code::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
+use party_launch::harness::claude_code::codec::{
+    Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict,
+};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 

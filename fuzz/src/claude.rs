@@ -1,7 +1,7 @@
 //! The decoder of Claude Code's output.
 
 use crate::chunks::{chunks, cut};
-use party_harness::claude_code::{Decoded, Decoder, Exit, Verdict};
+use party_harness::claude_code::codec::{Decoded, Decoder, Exit, Verdict};
 
 /// Lines over this are dropped here, so that a fuzzer gets there.
 const LINE_LIMIT: usize = 4096;

@@ -63,7 +63,7 @@
 use crate::{
     Capabilities, CostSource, Error, ErrorKind, Harness, HarnessInfo, Probe, Result, RuntimeSession,
     RuntimeSpec, ToolDoor, ToolPort, TurnEvent,
-    claude_code::{Decoded, Decoder, Exit, Verdict},
+    claude_code::codec::{Decoded, Decoder, Exit, Verdict},
     player::{Act, Ending, Part, Parts, Player},
 };
 use async_trait::async_trait;

@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use party_harness::{
     FullView, Harness as _, Result, RuntimeSession, RuntimeSpec, ToolCall, ToolChoice, ToolPort, ToolReply,
     ToolSpec, TurnEnd, TurnEvent, TurnKey, TurnRequest, async_trait,
-    claude_code::{Decoder, Exit},
+    claude_code::codec::{Decoder, Exit},
     core::{Cost, ModelMessage, Offset, Outcome, SeatId, SessionId, TurnId, Usd},
     replay::Replay,
 };

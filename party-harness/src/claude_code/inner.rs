@@ -6,19 +6,14 @@ use super::{
     files::Trace,
     identity::{Place, Token},
 };
-use crate::process::Patience;
 use crate::{
-    Close, Error, ErrorKind, Health, Recovery, Result, RuntimeSpec, RuntimeState, ToolPort, TurnEnd,
-    TurnEvent, TurnKey, TurnRequest,
+    Error, ErrorKind, Recovery, Result, RuntimeSpec, RuntimeState, ToolPort, TurnEnd, TurnEvent, TurnKey,
+    TurnRequest, process::Patience, session::Life,
 };
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
-};
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TaskTrackerToken},
 };
 
 /// How the CLI is run, whatever the session.
@@ -40,10 +35,7 @@ pub(super) struct Inner {
     pub(super) place: Place,
     resumed: bool,
     state: Mutex<State>,
-    pub(super) stop: CancellationToken,
-    /// There is no time to end anything in order.
-    pub(super) kill: CancellationToken,
-    processes: TaskTracker,
+    pub(super) life: Arc<Life>,
 }
 
 #[derive(Debug)]
@@ -51,7 +43,6 @@ struct State {
     token: Option<Token>,
     /// The number of the runtime session, of the next one where there is no token.
     n: u32,
-    busy: bool,
     /// What the seat's file says of its launches, and whether it can tell of those before.
     trace: Trace,
     proves: bool,
@@ -65,10 +56,9 @@ impl Inner {
         let token = given.filter(|token| token.place == place);
         let resumed = token.is_some();
         let n = token.as_ref().map_or(next, |token| token.n).max(trace.n);
-        let state = Mutex::new(State { token, n, busy: false, trace, proves });
-        let (stop, kill, processes) = Default::default();
+        let state = Mutex::new(State { token, n, trace, proves });
         let spec = Arc::new(spec);
-        Ok(Self { setup, spec, tools, place, resumed, state, stop, kill, processes })
+        Ok(Self { setup, spec, tools, place, resumed, state, life: Arc::default() })
     }
 
     /// The seat's file says so now.
@@ -156,60 +146,14 @@ impl Inner {
         (state.token, state.n) = (token, n);
     }
 
-    /// Ends what runs, and waits until all of it is gone.
-    pub(super) async fn end(&self, how: Close) {
-        if matches!(how, Close::Now) {
-            self.kill.cancel();
-        }
-        self.stop.cancel();
-        self.processes.close();
-        self.processes.wait().await;
-    }
-
-    /// Held as long as a process runs; none for a session that is closed.
-    pub(super) fn process_token(&self) -> Result<TaskTrackerToken> {
-        let token = self.processes.token();
-        if self.stop.is_cancelled() { Err(closed()) } else { Ok(token) }
-    }
-
     pub(super) fn runtime_state(&self) -> RuntimeState {
         let state = self.state();
-        let health = match state.busy {
-            _ if self.stop.is_cancelled() => Health::Closed,
-            true => Health::Running,
-            false => Health::Idle,
-        };
-        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.resumed, health }
+        let token = state.token.as_ref().map(Token::write);
+        RuntimeState { token, resumed: self.resumed, health: self.life.health() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the runtime session was closed")
-}
-
-/// The right to run the session's one turn.
-#[derive(Debug)]
-pub(super) struct Busy(pub(super) Arc<Inner>);
-
-impl Busy {
-    pub(super) fn take(inner: &Arc<Inner>) -> Result<Self> {
-        if inner.stop.is_cancelled() {
-            return Err(closed());
-        }
-        if std::mem::replace(&mut inner.state().busy, true) {
-            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
-        }
-        Ok(Self(Arc::clone(inner)))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.state().busy = false;
     }
 }
 

@@ -15,7 +15,7 @@
 //! is worked out by the version. A tool of its own that a turn names and a version lacks is not offered.
 
 mod attempt;
-pub(crate) mod codec;
+pub mod codec;
 mod files;
 mod identity;
 mod inner;
@@ -24,8 +24,6 @@ mod persistent;
 mod run;
 mod session;
 mod tools;
-
-pub use codec::{Control, ControlRequest, Decoded, Decoder, Exit, Status, Verdict};
 
 use crate::process::{self, Patience};
 use crate::{
@@ -177,7 +175,7 @@ impl Harness for ClaudeCode {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        futures::future::join_all(self.sessions().iter().map(|inner| inner.end(Close::Orderly))).await;
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.life.end(Close::Orderly))).await;
         Ok(())
     }
 }

@@ -5,12 +5,12 @@ use super::{
     attempt::Attempt,
     codec::{Decoded, Decoder, Exit, Status, Verdict},
     files::{self, Trace},
-    inner::{Busy, Inner, blocking},
+    inner::{Inner, blocking},
     launch::{LaunchPlan, marker},
     tools,
 };
 use crate::process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock::Guard, write_all};
-use crate::{Result, TurnEvent, TurnKey, TurnRequest};
+use crate::{Result, TurnEvent, TurnKey, TurnRequest, session::Busy};
 use rustix::process::Signal;
 use std::{
     process::ExitStatus,
@@ -82,7 +82,7 @@ pub(super) async fn start(
     attempt: &Attempt,
 ) -> Result<Started> {
     tracing::debug!(?plan, "claude is launched");
-    let token = inner.process_token()?;
+    let token = inner.life.work()?;
     let (plan, lock) = prepare(inner, plan, key, attempt).await?;
     let start = Start {
         name: "claude",
@@ -261,7 +261,7 @@ impl Run {
     async fn stop(&self, running: &mut Running) -> std::io::Result<ExitStatus> {
         tokio::select! {
             biased;
-            () = self.inner.kill.cancelled() => {}
+            () = self.inner.life.kill.cancelled() => {}
             exit = ladder(running, self.inner.setup.patience.rung) => return exit,
         }
         running.kill().await

@@ -1,22 +1,16 @@
 //! One seat's session with the CLI.
 
 use super::{
-    inner::{Busy, Inner, blocking},
+    inner::{Inner, blocking},
     persistent::Persistent,
     run::{Run, launch},
 };
 use crate::{
-    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
-    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Capabilities, Close, Recovery, Result, RuntimeSession, RuntimeState, Turn, TurnKey, TurnRequest,
+    session::{Busy, silent_turn},
 };
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
 use std::sync::Arc;
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
-
-/// How many events may wait for their reader.
-pub(super) const EVENTS: usize = 64;
 
 /// How a session's turns reach the CLI.
 #[derive(Debug)]
@@ -51,7 +45,7 @@ impl RuntimeSession for ClaudeSession {
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
-        let busy = Busy::take(&self.inner)?;
+        let busy = Busy::take(&self.inner.life)?;
         self.capabilities.allow(&request)?;
         match &self.transport {
             Transport::PerTurn => per_turn(&self.inner, request, busy).await,
@@ -60,53 +54,32 @@ impl RuntimeSession for ClaudeSession {
     }
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
-        let busy = Busy::take(&self.inner)?;
+        let (inner, busy) = (Arc::clone(&self.inner), Busy::take(&self.inner.life)?);
         // A persistent process of this very session is no orphan; others were ended on opening.
         let may_be_orphaned = matches!(self.transport, Transport::PerTurn);
         blocking(move || {
             if may_be_orphaned {
-                busy.0.trace().end_orphan(&busy.0.spec)?;
+                inner.trace().end_orphan(&inner.spec)?;
             }
-            busy.0.recovery(turn)
+            let recovery = inner.recovery(turn);
+            drop(busy);
+            recovery
         })
         .await
     }
 
     async fn close(&self, how: Close) -> Result<()> {
-        self.inner.end(how).await;
+        self.inner.life.end(how).await;
         Ok(())
     }
 }
 
 async fn per_turn(inner: &Arc<Inner>, request: TurnRequest, busy: Busy) -> Result<Turn> {
     let launched = launch(inner, &request, inner.first_attempt(&request)).await?;
-    let (events, receiver) = mpsc::channel(EVENTS);
-    let stop = inner.stop.child_token();
-    let run = Run { inner: Arc::clone(inner), request, events, stop: stop.clone(), busy };
+    let stop = inner.life.stop.child_token();
+    let (events, turn) = silent_turn(stop.clone(), "a process per turn");
+    let run = Run { inner: Arc::clone(inner), request, events, stop, busy };
     // Its end is the reader's: it lives as long as its process runs and its events are read.
     tokio::spawn(run.run(launched));
-    Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
-}
-
-pub(super) fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
-    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
-}
-
-#[derive(Debug)]
-struct Stop(CancellationToken);
-
-#[async_trait]
-impl TurnControl for Stop {
-    async fn steer(&self, _: String) -> Result<Steered> {
-        Err(Error::new(ErrorKind::Unsupported, "a process per turn takes one message"))
-    }
-
-    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "a process per turn asks nothing"))
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.0.cancel();
-        Ok(())
-    }
+    Ok(turn)
 }

@@ -6,7 +6,7 @@ use super::{
     setup::{Setup, Source},
     wire::{Listener, Speaker},
 };
-use crate::{Environment, Error, ErrorKind, Result, claude_code::codec::view::Json};
+use crate::{Environment, Error, ErrorKind, Result, jsonl::view::Json};
 use serde_json::json;
 use std::{
     path::PathBuf,

@@ -7,17 +7,13 @@ use super::{
     shape::{Shape, marker},
     token::{Place, Token, Trace},
 };
-use crate::{Close, Error, ErrorKind, Health, Result, RuntimeSpec, RuntimeState, ToolPort, process::tree};
+use crate::{Close, Result, RuntimeSpec, RuntimeState, ToolPort, process::tree, session::Life};
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tokio::time::timeout;
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TaskTrackerToken},
-};
 
 /// How long a seat's processes may take to die of SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,10 +26,7 @@ pub(super) struct Inner {
     pub(super) place: Place,
     resumed: bool,
     state: Mutex<State>,
-    pub(super) stop: CancellationToken,
-    /// There is no time to end anything in order.
-    pub(super) kill: CancellationToken,
-    turns: TaskTracker,
+    pub(super) life: Arc<Life>,
 }
 
 #[derive(Debug)]
@@ -42,7 +35,6 @@ struct State {
     /// The connection on which the token's thread is loaded with all that it needs.
     loaded: Weak<Link>,
     trace: Option<Trace>,
-    busy: bool,
 }
 
 impl State {
@@ -69,9 +61,8 @@ impl Inner {
         }
         let token = spec.resume.as_ref().and_then(Token::read).filter(|token| token.place == place);
         let resumed = token.is_some();
-        let state = Mutex::new(State { token, loaded: Weak::new(), trace, busy: false });
-        let (stop, kill, turns) = Default::default();
-        Ok(Self { hub, spec, tools, place, resumed, state, stop, kill, turns })
+        let state = Mutex::new(State { token, loaded: Weak::new(), trace });
+        Ok(Self { hub, spec, tools, place, resumed, state, life: Arc::default() })
     }
 
     pub(super) fn token(&self) -> Option<Token> {
@@ -103,29 +94,14 @@ impl Inner {
 
     pub(super) fn runtime_state(&self) -> RuntimeState {
         let state = self.state();
-        let health = match state.busy {
-            _ if self.stop.is_cancelled() => Health::Closed,
-            true => Health::Running,
-            false => Health::Idle,
-        };
-        RuntimeState { token: state.token.as_ref().map(Token::write), resumed: self.resumed, health }
+        let token = state.token.as_ref().map(Token::write);
+        RuntimeState { token, resumed: self.resumed, health: self.life.health() }
     }
 
     /// Ends what runs, and waits until all of it is gone.
     pub(super) async fn end(&self, how: Close) {
-        if matches!(how, Close::Now) {
-            self.kill.cancel();
-        }
-        self.stop.cancel();
-        self.turns.close();
-        self.turns.wait().await;
+        self.life.end(how).await;
         self.state().forget();
-    }
-
-    /// Held as long as a turn runs; none for a session that is closed.
-    pub(super) fn turn_token(&self) -> Result<TaskTrackerToken> {
-        let token = self.turns.token();
-        if self.stop.is_cancelled() { Err(closed()) } else { Ok(token) }
     }
 
     /// Ends the processes that a turn left behind: those that the server knows of, and those that left
@@ -147,31 +123,5 @@ impl Inner {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the runtime session was closed")
-}
-
-/// The right to run the session's one turn.
-#[derive(Debug)]
-pub(super) struct Busy(Arc<Inner>);
-
-impl Busy {
-    pub(super) fn take(inner: &Arc<Inner>) -> Result<Self> {
-        if inner.stop.is_cancelled() {
-            return Err(closed());
-        }
-        if std::mem::replace(&mut inner.state().busy, true) {
-            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
-        }
-        Ok(Self(Arc::clone(inner)))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.state().busy = false;
     }
 }

@@ -14,7 +14,7 @@ use super::{
     setup::Setup,
     wire::{Listener, Speaker, Text},
 };
-use crate::{Error, ErrorKind, RawJson, claude_code::codec::view::Json, socket::SocketError};
+use crate::{Error, ErrorKind, RawJson, jsonl::view::Json, socket::SocketError};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,

@@ -2,7 +2,7 @@
 
 use super::{
     codec::{Run, TurnView},
-    inner::{Busy, Inner},
+    inner::Inner,
     link::{Link, Trouble},
     session::order,
     shape::{NAMESPACE, Shape},
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Completion, Error, ErrorKind, FullView, Recovery, Result, ToolChoice, TurnEnd, TurnKey, TurnRequest,
+    session::Busy,
 };
 use async_trait::async_trait;
 use party_core::{Cost, ModelMessage, Sent};

@@ -1,26 +1,18 @@
 //! One seat's session with Codex.
 
 use super::{
-    inner::{Busy, Inner, closed},
+    inner::Inner,
     recover,
     shape::Shape,
-    turn::{Begun, Command, Order},
+    turn::{Begun, Order},
 };
 use crate::{
-    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
-    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Capabilities, Close, Recovery, Result, RuntimeSession, RuntimeState, Turn, TurnKey, TurnRequest,
+    session::{Busy, closed, told_turn},
 };
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
 use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
-
-/// How many events may wait for their reader.
-const EVENTS: usize = 64;
-
-/// How many messages and answers to a running turn may wait for it.
-const COMMANDS: usize = 16;
+use tokio::sync::oneshot;
 
 #[derive(Debug)]
 pub(super) struct CodexSession {
@@ -36,7 +28,7 @@ impl RuntimeSession for CodexSession {
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
         self.capabilities.allow(&request)?;
-        let busy = Busy::take(&self.inner)?;
+        let busy = Busy::take(&self.inner.life)?;
         let shape = Shape::of(&self.inner.hub.setup, &request)?;
         let (order, turn, begun) = order(&self.inner, request, shape, busy)?;
         // Who does not wait for it wants it no more.
@@ -49,7 +41,7 @@ impl RuntimeSession for CodexSession {
     }
 
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
-        let busy = Busy::take(&self.inner)?;
+        let busy = Busy::take(&self.inner.life)?;
         Box::pin(recover::recover(&self.inner, turn, busy)).await
     }
 
@@ -66,48 +58,10 @@ pub(super) fn order(
     shape: Shape,
     busy: Busy,
 ) -> Result<(Order, Turn, oneshot::Receiver<Begun>)> {
-    let (events, receiver) = mpsc::channel(EVENTS);
-    let (commands, told) = mpsc::channel(COMMANDS);
+    let stop = inner.life.stop.child_token();
+    let (events, commands, turn) = told_turn(stop.clone());
     let (begun, begins) = oneshot::channel();
-    let stop = inner.stop.child_token();
-    let control = Arc::new(Control { commands, stop: stop.clone() });
-    let (inner, held) = (Arc::clone(inner), inner.turn_token()?);
-    let order = Order { inner, request, shape, events, commands: told, stop, begun: Some(begun), busy, held };
-    Ok((order, Turn::new(stream_of(receiver), control), begins))
-}
-
-fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
-    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
-}
-
-/// What a host tells a running turn by.
-#[derive(Debug)]
-struct Control {
-    commands: mpsc::Sender<Command>,
-    stop: CancellationToken,
-}
-
-#[async_trait]
-impl TurnControl for Control {
-    async fn steer(&self, text: String) -> Result<Steered> {
-        if text.trim().is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, "there is nothing to tell the agent"));
-        }
-        let (reply, replied) = oneshot::channel();
-        // A turn that is over hears nothing any more.
-        if self.commands.send(Command::Steer(text, reply)).await.is_err() {
-            return Ok(Steered::TooLate);
-        }
-        replied.await.unwrap_or(Ok(Steered::TooLate))
-    }
-
-    async fn answer(&self, request: RequestId, answer: Answer) -> Result<()> {
-        let _ = self.commands.send(Command::Answer(request, answer)).await;
-        Ok(())
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.stop.cancel();
-        Ok(())
-    }
+    let (inner, held) = (Arc::clone(inner), inner.life.work()?);
+    let order = Order { inner, request, shape, events, commands, stop, begun: Some(begun), busy, held };
+    Ok((order, turn, begins))
 }

@@ -58,8 +58,8 @@ mod wire;
 pub use retry::Retry;
 
 use crate::{
-    Capabilities, CostSource, Environment, Harness, HarnessInfo, Pricing, Probe, Result, RuntimeSession,
-    RuntimeSpec, ToolDoor, ToolForce, ToolPort, prices::Prices,
+    Capabilities, Close, CostSource, Environment, Harness, HarnessInfo, Pricing, Probe, Result,
+    RuntimeSession, RuntimeSpec, ToolDoor, ToolForce, ToolPort, prices::Prices,
 };
 use async_trait::async_trait;
 use endpoint::Key;
@@ -314,7 +314,7 @@ impl Harness for ModelApi {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        futures::future::join_all(self.sessions().iter().map(|inner| inner.end())).await;
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.life.end(Close::Now))).await;
         Ok(())
     }
 }

@@ -3,16 +3,16 @@
 use super::{
     bill::Bill,
     fault::{Fault, Less},
-    session::{Busy, Inner},
+    session::Inner,
     talk::Talk,
     wire::{Answered, Call, Message, Stop},
 };
-use crate::{Completion, ToolCall, ToolChoice, ToolReply, TurnEnd, TurnEvent, TurnRequest};
+use crate::{Completion, ToolCall, ToolChoice, ToolReply, TurnEnd, TurnEvent, TurnRequest, session::Busy};
 use futures::future::join_all;
 use party_core::{Failure, Outcome, Sent};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 
 /// What the model is told where it wrote a call that its provider could not read.
 const BAD_CALL: &str = "Your call of a tool could not be read. Call the tool again, with arguments that \
@@ -25,7 +25,8 @@ pub(super) struct Running {
     pub(super) bill: Bill,
     pub(super) events: mpsc::Sender<TurnEvent>,
     pub(super) stop: CancellationToken,
-    pub(super) busy: Busy,
+    /// A close waits until it is given back.
+    pub(super) busy: (Busy, TaskTrackerToken),
 }
 
 /// How a turn ends.

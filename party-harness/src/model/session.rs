@@ -9,24 +9,16 @@ use super::{
     talk::talk,
 };
 use crate::{
-    Answer, Capabilities, Close, Error, ErrorKind, Health, Recovery, RequestId, Result, RuntimeSession,
-    RuntimeSpec, RuntimeState, Steered, ToolPort, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Capabilities, Close, Error, ErrorKind, Recovery, Result, RuntimeSession, RuntimeSpec, RuntimeState,
+    ToolPort, Turn, TurnKey, TurnRequest,
+    session::{Busy, Life, silent_turn},
 };
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
 use reqwest::header::HeaderValue;
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use tokio::sync::mpsc;
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TaskTrackerToken},
-};
-
-/// How many events may wait for their reader.
-const EVENTS: usize = 64;
 
 /// What all turns of a session share.
 #[derive(Debug)]
@@ -42,9 +34,7 @@ pub(super) struct Inner {
     /// offered some.
     cannot_force: AtomicBool,
     cannot_reason: AtomicBool,
-    busy: AtomicBool,
-    stop: CancellationToken,
-    turns: TaskTracker,
+    pub(super) life: Arc<Life>,
 }
 
 impl Inner {
@@ -70,9 +60,7 @@ impl Inner {
             tools,
             cannot_force: AtomicBool::new(false),
             cannot_reason: AtomicBool::new(false),
-            busy: AtomicBool::new(false),
-            stop: CancellationToken::new(),
-            turns: TaskTracker::new(),
+            life: Arc::default(),
         })
     }
 
@@ -101,39 +89,6 @@ impl Inner {
         }
         fault
     }
-
-    /// Ends what runs, and returns when it has ended.
-    pub(super) async fn end(&self) {
-        self.stop.cancel();
-        self.turns.close();
-        self.turns.wait().await;
-    }
-}
-
-/// The right to run the session's one turn; a close waits until it is given back.
-#[derive(Debug)]
-pub(super) struct Busy {
-    inner: Arc<Inner>,
-    _open: TaskTrackerToken,
-}
-
-impl Busy {
-    fn take(inner: &Arc<Inner>) -> Result<Self> {
-        let open = inner.turns.token();
-        if inner.stop.is_cancelled() {
-            return Err(Error::new(ErrorKind::Closed, "the runtime session was closed"));
-        }
-        if inner.busy.swap(true, Ordering::AcqRel) {
-            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
-        }
-        Ok(Self { inner: Arc::clone(inner), _open: open })
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.inner.busy.store(false, Ordering::Release);
-    }
 }
 
 #[derive(Debug)]
@@ -148,26 +103,21 @@ impl ModelSession {
 #[async_trait]
 impl RuntimeSession for ModelSession {
     fn state(&self) -> RuntimeState {
-        let health = match self.0.busy.load(Ordering::Acquire) {
-            _ if self.0.stop.is_cancelled() => Health::Closed,
-            true => Health::Running,
-            false => Health::Idle,
-        };
-        RuntimeState { token: None, resumed: false, health }
+        RuntimeState { token: None, resumed: false, health: self.0.life.health() }
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
         self.0.capabilities.allow(&request)?;
-        let busy = Busy::take(&self.0)?;
+        let busy = (Busy::take(&self.0.life)?, self.0.life.work()?);
         let talk = talk(&request.full.load().await?, !request.tools.is_empty())?;
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let stop = self.0.stop.child_token();
+        let stop = self.0.life.stop.child_token();
+        let (events, turn) = silent_turn(stop.clone(), "a turn of a model api");
         let bill = Bill::new(Arc::clone(&self.0.setup.prices), &self.0.model);
         let run = Run::new(Arc::clone(&self.0), request, talk, events.clone());
-        let running = Running { run, bill, events, stop: stop.clone(), busy };
+        let running = Running { run, bill, events, stop, busy };
         // It ends with the turn, or when nobody reads any more.
         tokio::spawn(running.run());
-        Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+        Ok(turn)
     }
 
     /// A call ends with the process that made it; what it cost by then nobody knows.
@@ -175,31 +125,8 @@ impl RuntimeSession for ModelSession {
         Ok(Recovery::Unknown)
     }
 
-    async fn close(&self, _: Close) -> Result<()> {
-        self.0.end().await;
-        Ok(())
-    }
-}
-
-fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
-    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
-}
-
-#[derive(Debug)]
-struct Stop(CancellationToken);
-
-#[async_trait]
-impl TurnControl for Stop {
-    async fn steer(&self, _: String) -> Result<Steered> {
-        Err(Error::new(ErrorKind::Unsupported, "a model api takes no message while it answers"))
-    }
-
-    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "a model api asks nothing"))
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.0.cancel();
+    async fn close(&self, how: Close) -> Result<()> {
+        self.0.life.end(how).await;
         Ok(())
     }
 }

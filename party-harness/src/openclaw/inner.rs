@@ -9,18 +9,15 @@ use super::{
     node::Node,
 };
 use crate::{
-    Close, Error, ErrorKind, Health, Result, ResumeToken, RuntimeSpec, RuntimeState, ToolPort, TurnEnd,
-    TurnEvent, TurnKey,
+    Error, ErrorKind, Result, ResumeToken, RuntimeSpec, RuntimeState, ToolPort, TurnEnd, TurnEvent, TurnKey,
+    session::Life,
 };
 use party_core::{Cost, Sent, Usage, Usd};
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::sync::DropGuard;
 
 /// How many sessions of a seat may be found in use before a turn gives up.
 const MOST_SESSIONS: u32 = 64;
@@ -92,10 +89,7 @@ pub(super) struct Inner {
     pub(super) tools: Arc<dyn ToolPort>,
     resumed: bool,
     state: Mutex<State>,
-    pub(super) stop: CancellationToken,
-    /// There is no time to end anything in order.
-    pub(super) kill: CancellationToken,
-    pub(super) turns: TaskTracker,
+    pub(super) life: Arc<Life>,
 }
 
 #[derive(Debug)]
@@ -103,7 +97,6 @@ struct State {
     token: Option<Token>,
     /// The number of the next session, where there is no token.
     n: u32,
-    busy: bool,
 }
 
 impl Inner {
@@ -123,9 +116,8 @@ impl Inner {
             _ => None,
         };
         let (resumed, n) = (token.is_some(), given.map_or(0, |token| token.n));
-        let state = Mutex::new(State { token, n, busy: false });
-        let (stop, kill, turns) = Default::default();
-        Ok(Self { setup, ways, spec, tools, resumed, state, stop, kill, turns })
+        let state = Mutex::new(State { token, n });
+        Ok(Self { setup, ways, spec, tools, resumed, state, life: Arc::default() })
     }
 
     /// Where the next turn runs and what it is told: a session that remembers, the one that an earlier
@@ -230,53 +222,11 @@ impl Inner {
         }
     }
 
-    /// Ends what runs, and waits for it.
-    pub(super) async fn end(&self, how: Close) {
-        if matches!(how, Close::Now) {
-            self.kill.cancel();
-        }
-        self.stop.cancel();
-        self.turns.close();
-        self.turns.wait().await;
-    }
-
     pub(super) fn runtime_state(&self) -> RuntimeState {
-        let token = self.standing();
-        let health = match self.state().busy {
-            _ if self.stop.is_cancelled() => Health::Closed,
-            true => Health::Running,
-            false => Health::Idle,
-        };
-        RuntimeState { token, resumed: self.resumed, health }
+        RuntimeState { token: self.standing(), resumed: self.resumed, health: self.life.health() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The right to run the session's one turn.
-#[derive(Debug)]
-pub(super) struct Busy(Arc<Inner>);
-
-impl Busy {
-    pub(super) fn take(inner: &Arc<Inner>) -> Result<Self> {
-        if inner.stop.is_cancelled() {
-            return Err(closed());
-        }
-        if std::mem::replace(&mut inner.state().busy, true) {
-            return Err(Error::new(ErrorKind::Busy, "a turn runs already in this runtime session"));
-        }
-        Ok(Self(Arc::clone(inner)))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.0.state().busy = false;
-    }
-}
-
-pub(super) fn closed() -> Error {
-    Error::new(ErrorKind::Closed, "the runtime session was closed")
 }

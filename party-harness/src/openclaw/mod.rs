@@ -256,7 +256,7 @@ impl Harness for OpenClaw {
     }
 
     async fn shutdown(&self) -> Result<()> {
-        futures::future::join_all(self.sessions().iter().map(|inner| inner.end(Close::Orderly))).await;
+        futures::future::join_all(self.sessions().iter().map(|inner| inner.life.end(Close::Orderly))).await;
         self.stop.cancel();
         if let Some(ways) = self.ways.get() {
             ways.node.end().await;

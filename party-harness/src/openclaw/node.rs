@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind, Result, ToolReply,
-    claude_code::codec::view::{Fields, Json},
+    jsonl::view::{Fields, Json},
     openclaw::codec::Frame,
 };
 use serde::Deserialize;

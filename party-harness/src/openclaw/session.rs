@@ -3,26 +3,21 @@
 use super::{
     codec::{Status, Verdict},
     history::Past,
-    inner::{Busy, Inner, closed},
+    inner::Inner,
     link::Conn,
     names::run_id,
     order::Order,
     turn::Running,
 };
 use crate::{
-    Answer, Capabilities, Close, Error, ErrorKind, Recovery, RequestId, Result, RuntimeSession, RuntimeState,
-    Steered, Turn, TurnControl, TurnEvent, TurnKey, TurnRequest,
+    Capabilities, Close, Recovery, Result, RuntimeSession, RuntimeState, Turn, TurnKey, TurnRequest,
+    session::{Busy, silent_turn},
 };
 use async_trait::async_trait;
-use futures::{StreamExt as _, stream};
 use party_core::Sent;
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::mpsc, time::Instant};
-use tokio_util::sync::CancellationToken;
-
-/// How many events may wait for their reader.
-const EVENTS: usize = 64;
+use tokio::time::Instant;
 
 #[derive(Debug)]
 pub(super) struct OpenClawSession {
@@ -37,25 +32,22 @@ impl RuntimeSession for OpenClawSession {
     }
 
     async fn turn(&self, request: TurnRequest) -> Result<Turn> {
-        let busy = Busy::take(&self.inner)?;
+        let busy = Busy::take(&self.inner.life)?;
         self.capabilities.allow(&request)?;
         let order = Box::pin(Order::prepare(&self.inner, &request)).await?;
-        let task = self.inner.turns.token();
-        if self.inner.stop.is_cancelled() {
-            return Err(closed());
-        }
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let stop = self.inner.stop.child_token();
-        let running = Running::new(Arc::clone(&self.inner), order, events, stop.clone());
+        let task = self.inner.life.work()?;
+        let stop = self.inner.life.stop.child_token();
+        let (events, turn) = silent_turn(stop.clone(), "a run of openclaw");
+        let running = Running::new(Arc::clone(&self.inner), order, events, stop);
         // Its end is the reader's: it lives as long as the run does and its events are read.
         tokio::spawn(running.run(busy, task));
-        Ok(Turn::new(stream_of(receiver), Arc::new(Stop(stop))))
+        Ok(turn)
     }
 
     /// A run that goes on without its host has a moment to end, and then is ended: nobody can answer the
     /// calls of its tools.
     async fn recover(&self, turn: TurnKey) -> Result<Recovery> {
-        let _busy = Busy::take(&self.inner)?;
+        let _busy = Busy::take(&self.inner.life)?;
         let (inner, run) = (&self.inner, run_id(&self.inner.spec, turn));
         let conn = inner.ways.operator.conn(inner.setup.patience.connect).await?;
         let Some((token, mut past)) = inner.last_session(&conn).await? else { return Ok(Recovery::NotSeen) };
@@ -90,7 +82,7 @@ impl RuntimeSession for OpenClawSession {
     }
 
     async fn close(&self, how: Close) -> Result<()> {
-        self.inner.end(how).await;
+        self.inner.life.end(how).await;
         Ok(())
     }
 }
@@ -101,28 +93,5 @@ async fn wait(inner: &Inner, conn: &Conn, run: &str) {
     let params = json!({"runId": run, "timeoutMs": stop.as_millis() as u64});
     if let Err(error) = conn.ask("agent.wait", params, stop + answer).await {
         tracing::debug!(%error, "a run could not be waited for");
-    }
-}
-
-fn stream_of(receiver: mpsc::Receiver<TurnEvent>) -> stream::BoxStream<'static, TurnEvent> {
-    stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
-}
-
-#[derive(Debug)]
-struct Stop(CancellationToken);
-
-#[async_trait]
-impl TurnControl for Stop {
-    async fn steer(&self, _: String) -> Result<Steered> {
-        Err(Error::new(ErrorKind::Unsupported, "a run of openclaw takes no further messages here"))
-    }
-
-    async fn answer(&self, _: RequestId, _: Answer) -> Result<()> {
-        Err(Error::new(ErrorKind::Unsupported, "a run of openclaw asks nothing here"))
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.0.cancel();
-        Ok(())
     }
 }

@@ -3,12 +3,12 @@
 use super::{
     codec::{Frame, Run, Status, Step, Verdict},
     history::Past,
-    inner::{Busy, Inner},
+    inner::Inner,
     link::{Answers, Conn, Events, Gone},
     order::Order,
     outbox::Outbox,
 };
-use crate::{Result, TurnEvent};
+use crate::{Result, TurnEvent, session::Busy};
 use futures::future::BoxFuture;
 use party_core::Usage;
 use serde_json::{Value, json};
@@ -189,7 +189,7 @@ impl Running {
         let Some((since, _)) = self.stopping else { return std::future::pending().await };
         tokio::select! {
             () = sleep_until(since + self.inner.setup.patience.stop) => {}
-            () = async { self.inner.kill.cancelled().await; sleep(KILL).await } => {}
+            () = async { self.inner.life.kill.cancelled().await; sleep(KILL).await } => {}
         }
     }
 
@@ -256,7 +256,7 @@ impl Running {
         let (is_stopping, is_killed) = (self.stopping.is_some(), self.killed.is_some());
         let has_out = !self.out.is_empty();
         let stop = wants_stop(&self.stop, &self.inner);
-        let (sender, killed) = (&mut self.out, &self.inner.kill);
+        let (sender, killed) = (&mut self.out, &self.inner.life.kill);
         tokio::select! {
             // However much a gateway tells, its run can be stopped.
             biased;
@@ -441,7 +441,7 @@ impl Running {
 }
 
 async fn wants_stop(stop: &CancellationToken, inner: &Inner) {
-    tokio::select! { () = stop.cancelled() => {}, () = inner.kill.cancelled() => {} }
+    tokio::select! { () = stop.cancelled() => {}, () = inner.life.kill.cancelled() => {} }
 }
 
 /// What comes of something that may not be under way.

@@ -3,7 +3,7 @@
 use crate::table::{decode, decoder, is_raw};
 use party_harness::{
     TurnEvent,
-    claude_code::{Decoded, Exit, Status},
+    claude_code::codec::{Decoded, Exit, Status},
 };
 
 #[test]

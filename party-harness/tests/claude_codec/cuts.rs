@@ -1,7 +1,7 @@
 //! How bytes are cut does not matter; where they end, the valid prefix stays.
 
 use crate::table::{Row, decoder, table, without_raw};
-use party_harness::claude_code::{Exit, Status};
+use party_harness::claude_code::codec::{Exit, Status};
 use std::thread;
 
 #[test]

@@ -4,7 +4,7 @@ use crate::table::{decoder, lines};
 use party_core::{Failure, Usd};
 use party_harness::{
     TurnEvent,
-    claude_code::{Decoded, Decoder, Exit, Status},
+    claude_code::codec::{Decoded, Decoder, Exit, Status},
 };
 use serde_json::{Value, json};
 

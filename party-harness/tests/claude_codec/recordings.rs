@@ -4,7 +4,7 @@ use crate::table::{Row, decoder, folder, is_raw, row, table};
 use party_core::{Cost, Failure};
 use party_harness::{
     TurnEvent,
-    claude_code::{Control, ControlRequest, Decoded, Status, Verdict},
+    claude_code::codec::{Control, ControlRequest, Decoded, Status, Verdict},
 };
 use std::{collections::BTreeSet, fs};
 

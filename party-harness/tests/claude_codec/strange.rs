@@ -3,7 +3,7 @@
 use crate::table::{decode, decoder, is_raw, table, without_raw};
 use party_harness::{
     TurnEvent,
-    claude_code::{Decoded, Exit},
+    claude_code::codec::{Decoded, Exit},
 };
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use party_core::{Failure, Usd};
 use party_harness::{
     TurnEvent,
-    claude_code::{Decoded, Decoder, Exit, Verdict},
+    claude_code::codec::{Decoded, Decoder, Exit, Verdict},
 };
 use serde::Deserialize;
 use std::{fs, path::PathBuf};

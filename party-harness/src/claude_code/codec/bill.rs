@@ -91,7 +91,7 @@ impl Bill {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claude_code::codec::view::Fields;
+    use crate::jsonl::view::Fields;
     use serde_json::{Value, json};
 
     fn outcome(line: Value) -> Outcome {

@@ -12,25 +12,24 @@ mod answer;
 mod bill;
 mod control;
 mod failure;
-pub(crate) mod frame;
 mod head;
 mod message;
 mod outcome;
 mod poison;
 mod read;
 mod said;
-pub(crate) mod seen;
 mod tasks;
 mod turn;
-pub(crate) mod unescape;
 mod verdict;
-pub(crate) mod view;
 
 pub use control::{Control, ControlRequest};
 pub(super) use poison::Required;
 pub use verdict::{Exit, Status, Verdict};
 
-use crate::TurnEvent;
+use crate::{
+    TurnEvent,
+    jsonl::{frame, seen, unescape, view},
+};
 use answer::Answer;
 use bill::Bill;
 use frame::{Frame, Framer};

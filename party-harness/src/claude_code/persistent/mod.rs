@@ -27,22 +27,16 @@ mod relay;
 mod serve;
 mod shape;
 
-use super::{
-    inner::{Busy, Inner, closed},
-    session::{EVENTS, stream_of},
-};
+use super::inner::Inner;
 use crate::{
-    Answer, Error, ErrorKind, RequestId, Result, Steered, Turn, TurnControl, TurnEvent, TurnRequest,
+    Result, Turn, TurnEvent, TurnRequest,
+    session::{Busy, Command, closed, told_turn},
 };
-use async_trait::async_trait;
 use owner::Owner;
 use shape::Shape;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-
-/// How many messages and answers to a running turn may wait for it.
-const COMMANDS: usize = 16;
 
 /// The door to the task that owns the session's process. Dropping it ends the process, once a running
 /// turn is over.
@@ -64,13 +58,6 @@ struct Order {
     busy: Busy,
 }
 
-/// What a running turn is told.
-#[derive(Debug)]
-enum Command {
-    Steer(String, oneshot::Sender<Result<Steered>>),
-    Answer(RequestId, Answer),
-}
-
 impl Persistent {
     pub(super) fn new(inner: &Arc<Inner>, idle: Duration) -> Self {
         let (orders, receiver) = mpsc::channel(1);
@@ -81,46 +68,12 @@ impl Persistent {
 
     pub(super) async fn turn(&self, inner: &Inner, request: TurnRequest, busy: Busy) -> Result<Turn> {
         let shape = Shape::of(&inner.spec, &request)?;
-        let (events, receiver) = mpsc::channel(EVENTS);
-        let (commands, told) = mpsc::channel(COMMANDS);
+        let stop = inner.life.stop.child_token();
+        let (events, commands, turn) = told_turn(stop.clone());
         let (begun, begins) = oneshot::channel();
-        let stop = inner.stop.child_token();
-        let control = Arc::new(Control { commands, stop: stop.clone() });
-        let order = Order { request, shape, events, commands: told, stop, begun: Some(begun), busy };
+        let order = Order { request, shape, events, commands, stop, begun: Some(begun), busy };
         self.orders.send(order).await.map_err(|_| closed())?;
         begins.await.map_err(|_| closed())??;
-        Ok(Turn::new(stream_of(receiver), control))
-    }
-}
-
-/// What a host tells a running turn by.
-#[derive(Debug)]
-struct Control {
-    commands: mpsc::Sender<Command>,
-    stop: CancellationToken,
-}
-
-#[async_trait]
-impl TurnControl for Control {
-    async fn steer(&self, text: String) -> Result<Steered> {
-        if text.trim().is_empty() {
-            return Err(Error::new(ErrorKind::Invalid, "there is nothing to tell the agent"));
-        }
-        let (reply, replied) = oneshot::channel();
-        // A turn that is over hears nothing any more.
-        if self.commands.send(Command::Steer(text, reply)).await.is_err() {
-            return Ok(Steered::TooLate);
-        }
-        replied.await.unwrap_or(Ok(Steered::TooLate))
-    }
-
-    async fn answer(&self, request: RequestId, answer: Answer) -> Result<()> {
-        let _ = self.commands.send(Command::Answer(request, answer)).await;
-        Ok(())
-    }
-
-    async fn interrupt(&self) -> Result<()> {
-        self.stop.cancel();
-        Ok(())
+        Ok(turn)
     }
 }

@@ -8,11 +8,11 @@ use super::{
 use crate::claude_code::{
     attempt::Attempt,
     codec::{Control, Decoded, Decoder, Verdict},
-    inner::{Inner, closed},
+    inner::Inner,
     launch::{Message, Start, stdin_line},
     run::{not_started, start},
 };
-use crate::{Result, TurnEvent};
+use crate::{Result, TurnEvent, session::closed};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -47,7 +47,7 @@ impl Owner {
         loop {
             tokio::select! {
                 biased;
-                () = inner.stop.cancelled() => return None,
+                () = inner.life.stop.cancelled() => return None,
                 order = self.orders.recv() => return order,
                 next = next_of(&mut self.live) => self.between_turns(next).await,
                 () = sleep_until(idle), if self.live.is_some() => self.retire().await,
@@ -107,7 +107,7 @@ impl Owner {
         let request = serving.order.request.clone();
         let mut message = tokio::select! {
             message = attempt.message(&inner.spec, &request) => message?,
-            () = inner.stop.cancelled() => return Err(closed()),
+            () = inner.life.stop.cancelled() => return Err(closed()),
         };
         let id = message.id.take().unwrap_or_else(|| serving.further_id());
         message.id = Some(id.clone());
@@ -182,13 +182,13 @@ impl Owner {
         while !serving.relay.is_empty() {
             tokio::select! {
                 () = serving.relay.next() => {}
-                () = inner.stop.cancelled(), if self.live.is_some() => self.retire().await,
+                () = inner.life.stop.cancelled(), if self.live.is_some() => self.retire().await,
             }
         }
         let permit = loop {
             tokio::select! {
                 permit = events.reserve() => break permit,
-                () = inner.stop.cancelled(), if self.live.is_some() => self.retire().await,
+                () = inner.life.stop.cancelled(), if self.live.is_some() => self.retire().await,
             }
         };
         drop(busy);
@@ -200,7 +200,7 @@ impl Owner {
     /// Ends the process in order, if one runs.
     async fn retire(&mut self) {
         if let Some(live) = self.live.take() {
-            live.retire(&self.inner.kill).await;
+            live.retire(&self.inner.life.kill).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::frame::{Frame, Params};
 use crate::{
     RawJson,
-    claude_code::codec::view::{Json, raw},
+    jsonl::view::{Json, raw},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;

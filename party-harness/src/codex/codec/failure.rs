@@ -1,7 +1,7 @@
 //! What kind of failure it was.
 
 use super::frame::{Trouble, plain};
-use crate::claude_code::codec::view::Json;
+use crate::jsonl::view::Json;
 use party_core::Failure;
 
 /// Of an error: by the server's own word, by the provider's status, by the text, in this order.

@@ -1,6 +1,6 @@
 //! What is read of a message: found in its text, and left there.
 
-use crate::claude_code::codec::view::Json;
+use crate::jsonl::view::Json;
 use serde::{Deserialize, Deserializer};
 
 /// A line: a message as it came, or one within a recording's line.

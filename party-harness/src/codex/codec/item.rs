@@ -5,7 +5,7 @@ use super::{
     frame::{Item, plain},
     run::Run,
 };
-use crate::{RawJson, TurnEvent, claude_code::codec::view::Json};
+use crate::{RawJson, TurnEvent, jsonl::view::Json};
 use serde_json::Value;
 use std::sync::Arc;
 

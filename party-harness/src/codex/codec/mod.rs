@@ -27,7 +27,7 @@ pub use verdict::{Status, Verdict};
 
 use crate::{
     RawJson, TurnEvent,
-    claude_code::codec::{frame::Framer, seen::Seen},
+    jsonl::{frame::Framer, seen::Seen},
 };
 use std::{collections::BTreeMap, sync::Arc};
 

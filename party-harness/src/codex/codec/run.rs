@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     TurnEvent,
-    claude_code::codec::{
+    jsonl::{
         seen::{Kind, Seen},
         view::{Json, own},
     },

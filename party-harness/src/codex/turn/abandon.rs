@@ -26,7 +26,7 @@ impl Order {
     pub(super) async fn out_of_time(&self) {
         self.stop.cancelled().await;
         let now = async {
-            self.inner.kill.cancelled().await;
+            self.inner.life.kill.cancelled().await;
             sleep(NOW).await;
         };
         let _ = timeout(self.inner.hub.setup.limits.stop, now).await;

@@ -3,16 +3,16 @@
 use super::{Heard, Order, Started, abandon::Asked, stop::AGAIN};
 use crate::{
     Error, ErrorKind, RawJson, Result,
-    claude_code::codec::view::Json,
     codex::{
         codec::TurnView,
         inbox::Inbox,
-        inner::closed,
         link::{Link, Trouble},
         server::blocking,
         token::{Token, Trace, message_id, turn_id},
     },
     core::{ModelMessage, Sent, as_one_prompt},
+    jsonl::view::Json,
+    session::closed,
 };
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -21,14 +21,15 @@ use super::{
     bill::Bill,
     codec::{Run, Status, Verdict},
     inbox::Inbox,
-    inner::{Busy, Inner},
+    inner::Inner,
     link::{Link, Trouble},
     shape::{NAMESPACE, Shape},
     token::Token,
 };
 use crate::{
-    Answer, RawJson, RequestId, Result, Steered, TurnEnd, TurnEvent, TurnRequest,
+    RawJson, RequestId, Result, Steered, TurnEnd, TurnEvent, TurnRequest,
     core::{Failure, Sent},
+    session::{Busy, Command},
 };
 pub(super) use begin::{LOOKED_AT, Listed, turns};
 
@@ -65,13 +66,6 @@ pub(super) struct Order {
     pub(super) begun: Option<oneshot::Sender<Begun>>,
     pub(super) busy: Busy,
     pub(super) held: TaskTrackerToken,
-}
-
-/// What a running turn is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Steer(String, oneshot::Sender<Result<Steered>>),
-    Answer(RequestId, Answer),
 }
 
 /// A turn that the server runs.
@@ -249,14 +243,14 @@ impl Serving {
 
     async fn next(&mut self) -> Happened {
         let due = self.due_at();
-        let killed = self.order.inner.kill.is_cancelled() && self.stopping.is_some();
+        let killed = self.order.inner.life.kill.is_cancelled() && self.stopping.is_some();
         let may_read = self.relay.len() < WAITING || self.unheard;
         let Self { order, at, relay, calls, work, stopping, unheard, .. } = self;
         let Order { events, commands, stop, inner, .. } = order;
         let overrun = at.inbox.overrun();
         tokio::select! {
             biased;
-            () = inner.kill.cancelled(), if !killed => Happened::Now,
+            () = inner.life.kill.cancelled(), if !killed => Happened::Now,
             () = stop.cancelled(), if stopping.is_none() => Happened::Stop,
             () = events.closed(), if !*unheard => Happened::Unheard,
             permit = events.reserve(), if !relay.is_empty() && !*unheard => {

@@ -3,12 +3,12 @@
 use super::{Command, Done, STEERS, Serving, asks::Form, begin::input, stop::Stopping};
 use crate::{
     Answer as Decision, Error, ErrorKind, RawJson, Result, Steered, ToolCall, TurnEvent,
-    claude_code::codec::view::Json,
     codex::{
         codec::{Asked, Frame, PATCH, Question, SHELL, Verdict},
         link::{Answer, Trouble},
         token::message_id,
     },
+    jsonl::view::Json,
 };
 use futures::FutureExt as _;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use super::{
     run::Told,
     verdict::{Status, Verdict, one_line},
 };
-use crate::claude_code::codec::view::{Fields, Json};
+use crate::jsonl::view::{Fields, Json};
 use party_core::{Cost, Outcome, Usage, Usd};
 use std::sync::Arc;
 

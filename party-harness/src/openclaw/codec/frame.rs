@@ -1,6 +1,6 @@
 //! What a frame of the gateway is: found in its text, and left there.
 
-use crate::claude_code::codec::view::{Fields, Json};
+use crate::jsonl::view::{Fields, Json};
 use serde::Deserialize;
 use std::borrow::Cow;
 

@@ -8,16 +8,12 @@ use super::{
 };
 use crate::{
     RawJson, TurnEvent,
-    claude_code::codec::{
-        frame::Frame as Cut,
+    jsonl::{
+        frame::{Frame as Cut, Said},
         view::{Json, own},
     },
 };
-use serde_json::json;
 use std::borrow::Cow;
-
-/// How much of a line that is no JSON is shown.
-const SHOWN: usize = 4096;
 
 /// Whether an event belongs to no run and is known.
 fn is_known(name: &str) -> bool {
@@ -50,21 +46,11 @@ fn is_known(name: &str) -> bool {
 
 impl Decoder {
     pub(super) fn line(&mut self, line: Cut<'_>) {
-        let bytes = match line {
-            Cut::Line(bytes) => bytes,
-            Cut::TooLong(length) => return self.other(json!({ "lineTooLong": length }).into()),
-        };
-        let text = std::str::from_utf8(&bytes).ok();
-        match text.and_then(|text| Some((Json::read_as(text)?, text))) {
-            Some((line, text)) => self.object(line, text),
-            None => match text.filter(|text| Json::read(text).is_some()) {
-                Some(text) => self.strange(text),
-                None if bytes.iter().all(u8::is_ascii_whitespace) => {}
-                None => {
-                    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
-                    self.other(json!({ "noJson": shown }).into());
-                }
-            },
+        match line.read() {
+            Said::Object(line, text) => self.object(line, text),
+            Said::Strange(text) => self.strange(text),
+            Said::Unreadable(shown) => self.other(shown),
+            Said::Nothing => {}
         }
     }
 

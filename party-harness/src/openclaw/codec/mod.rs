@@ -23,7 +23,7 @@ pub(super) use run::{Run, Step};
 pub(super) use verdict::one_line;
 pub use verdict::{Status, Verdict};
 
-use crate::{RawJson, TurnEvent, claude_code::codec::frame as framing};
+use crate::{RawJson, TurnEvent, jsonl::frame as framing};
 use framing::Framer;
 use std::collections::BTreeMap;
 

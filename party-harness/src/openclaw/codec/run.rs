@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     TurnEvent,
-    claude_code::codec::view::{Fields, Json},
+    jsonl::view::{Fields, Json},
 };
 use party_core::Failure;
 use std::{collections::BTreeSet, sync::Arc};

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     RawJson, TurnEvent,
-    claude_code::codec::view::{Fields, Json, raw},
+    jsonl::view::{Fields, Json, raw},
 };
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, ErrorKind,
-    claude_code::codec::view::{Fields, Json},
+    jsonl::view::{Fields, Json},
     openclaw::{
         codec::{Answer, Frame, one_line},
         identity::{Claim, Identity},

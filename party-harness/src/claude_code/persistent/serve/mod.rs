@@ -159,7 +159,7 @@ impl Serving {
             done = self.calls.done(), if !self.calls.is_empty() => Happened::Called(done),
             () = events.closed(), if heard => Happened::Unheard,
             () = stop.cancelled(), if self.stopping.is_none() => Happened::Stop,
-            () = self.inner.kill.cancelled(), if !killed => Happened::Now,
+            () = self.inner.life.kill.cancelled(), if !killed => Happened::Now,
             () = due => Happened::Due,
         }
     }

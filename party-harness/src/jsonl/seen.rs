@@ -45,7 +45,7 @@ impl Seen {
     }
 }
 
-pub(super) fn hash(kind: Kind, id: impl Hash) -> u64 {
+pub(crate) fn hash(kind: Kind, id: impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     (kind, id).hash(&mut hasher);
     hasher.finish()

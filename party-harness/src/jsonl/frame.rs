@@ -1,10 +1,17 @@
 //! Cuts a byte stream into lines.
 
+use super::view::Json;
+use crate::RawJson;
 use memchr::memchr;
+use serde::Deserialize;
+use serde_json::json;
 use std::borrow::Cow;
 
 /// From here on a line's buffer grows by a quarter, not by the double.
 const LARGE: usize = 1 << 20;
+
+/// How much of a line that is no JSON is shown.
+const SHOWN: usize = 4096;
 
 /// A line as it came, without its end.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +19,40 @@ pub(crate) enum Frame<'a> {
     Line(Cow<'a, [u8]>),
     /// A line over the limit, of which only the length is known.
     TooLong(usize),
+}
+
+/// What a line is, for those who look for objects of one shape.
+#[derive(Debug)]
+pub(crate) enum Said<'a, T> {
+    /// Such an object, and its text.
+    Object(T, &'a str),
+    /// Other JSON.
+    Strange(&'a str),
+    /// No JSON, or too long: what can be shown of it.
+    Unreadable(RawJson),
+    /// White space.
+    Nothing,
+}
+
+impl Frame<'_> {
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self) -> Said<'a, T> {
+        let bytes = match self {
+            Self::Line(bytes) => bytes,
+            Self::TooLong(length) => return Said::Unreadable(json!({ "lineTooLong": length }).into()),
+        };
+        let text = std::str::from_utf8(bytes).ok();
+        match text.and_then(|text| Some((Json::read_as(text)?, text))) {
+            Some((object, text)) => Said::Object(object, text),
+            None if bytes.iter().all(u8::is_ascii_whitespace) => Said::Nothing,
+            None => match text.filter(|text| Json::read(text).is_some()) {
+                Some(text) => Said::Strange(text),
+                None => {
+                    let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).into_owned();
+                    Said::Unreadable(json!({ "noJson": shown }).into())
+                }
+            },
+        }
+    }
 }
 
 /// Cuts on `\n` and nothing else: the CLI writes U+2028 unescaped.
