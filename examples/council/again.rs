@@ -4,7 +4,7 @@ use crate::args::Args;
 use party_core::SessionId;
 use std::{ffi::OsStr, fmt::Write as _, path::Path};
 
-const PROGRAM: &str = "cargo run --release --example council --";
+const PROGRAM: &str = "cargo run --example council --";
 
 /// Shows a session that is over.
 pub(crate) fn show(session: SessionId, store: &Path) -> String {

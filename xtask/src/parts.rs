@@ -52,7 +52,7 @@ impl Part {
             Self::Real => {
                 "tests with the real runtime binaries, PostgreSQL, socat and strace, which are fetched first"
             }
-            Self::Examples => "the example hosts build for release",
+            Self::Examples => "the example hosts build as the README's first command builds them",
         }
     }
 }

@@ -6,6 +6,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 /// Of items.
 pub(super) const ITEM: i64 = 0;
 
+/// Spreads what differs in a few bits.
+const MIXER: u64 = 0xff51_afd7_ed55_8ccd;
+
 /// The row under which a name is kept. It begins with the time that an id of version 7 begins with, up to
 /// the millisecond: names that are made one after the other go to the end of their table, whose pages
 /// stay full. The rest is what else tells ids and scopes apart, mixed.
@@ -14,7 +17,7 @@ fn key(uid: &[u8; 16], scope: i64) -> i64 {
     let number = u128::from_be_bytes(*uid);
     let (high, low) = ((number >> 64) as u64, number as u64);
     let mixed = (high.rotate_left(31) ^ low ^ scope.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15))
-        .wrapping_mul(0xff51_afd7_ed55_8ccd)
+        .wrapping_mul(MIXER)
         >> (64 - MIXED);
     // Its first 7 bits are 0 for some thousand years; what they say in other ids is in the rest.
     let time = high << 7 >> MIXED << MIXED;
@@ -84,18 +87,18 @@ mod tests {
         conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
     }
 
-    /// Some ids of one key, found by trying.
+    /// Some ids of one millisecond and one key: what `key` multiplies, divided again.
     fn twins() -> [[u8; 16]; 3] {
-        let mut seen = std::collections::HashMap::<i64, Vec<[u8; 16]>>::new();
-        (0_u128..)
-            .find_map(|number| {
-                // All of one millisecond.
-                let uid = ((0x0199_0000_0000_7000 << 64) | number).to_be_bytes();
-                let same = seen.entry(key(&uid, ITEM)).or_default();
-                same.push(uid);
-                same.as_slice().try_into().ok()
-            })
-            .unwrap()
+        let inverse = (0..6).fold(MIXER, |inverse: u64, _| {
+            inverse.wrapping_mul(2_u64.wrapping_sub(MIXER.wrapping_mul(inverse)))
+        });
+        let high = 0x0199_0000_0000_7000_u64;
+        let twins = [1_u64, 2, 3].map(|product| {
+            let low = product.wrapping_mul(inverse) ^ high.rotate_left(31);
+            (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+        });
+        assert!(twins.iter().all(|twin| key(twin, ITEM) == key(&twins[0], ITEM)));
+        twins
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::unescape::{Text, without_halves};
 use crate::RawJson;
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
+    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt};
@@ -148,6 +148,55 @@ impl<'de> Visitor<'de> for InOrder {
     }
 }
 
+/// The fields of an object; none of any other value. It saves a look at the text where the value stands
+/// in an object that is read anyway.
+pub(crate) fn fields_of_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fields<'de>, D::Error> {
+    deserializer.deserialize_any(OfAny)
+}
+
+struct OfAny;
+
+impl<'de> Visitor<'de> for OfAny {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        InOrder.visit_map(map)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Fields::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(Fields::default())
+    }
+}
+
 fn unquoted(text: &str) -> Option<&str> {
     text.strip_prefix('"')?.strip_suffix('"')
 }
@@ -184,6 +233,18 @@ mod tests {
         let filled = |text| read(text).is_filled();
         assert!(filled("[0]") && filled("{\"a\":1}") && filled("\"\""));
         assert!(!filled("null") && !filled("[ ]") && !filled("{}"));
+    }
+
+    #[test]
+    fn only_an_object_has_fields_whatever_stands_there() {
+        for text in ["null", "true", "-1", "7", "2.5", "\"a\\n\"", "[1, [{}]]", "{}"] {
+            let fields = fields_of_any(&mut serde_json::Deserializer::from_str(text)).unwrap();
+            assert_eq!(fields.iter().count(), 0, "{text}");
+        }
+        let text = r#"{"a": {"b": 1}, "c": [2]}"#;
+        let fields = fields_of_any(&mut serde_json::Deserializer::from_str(text)).unwrap();
+        assert_eq!(fields.get("a").map(Json::get), Some(r#"{"b": 1}"#));
+        assert_eq!(fields.get("c").map(Json::get), Some("[2]"));
     }
 
     #[test]

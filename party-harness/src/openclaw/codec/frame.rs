@@ -1,6 +1,6 @@
 //! What a frame of the gateway is: found in its text, and left there.
 
-use crate::jsonl::view::{Fields, Json};
+use crate::jsonl::view::{Fields, Json, fields_of_any};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -111,8 +111,8 @@ pub(super) struct OfRun<'a> {
     pub(super) seq: Option<Json<'a>>,
     #[serde(borrow)]
     pub(super) stream: Option<Json<'a>>,
-    #[serde(borrow)]
-    pub(super) data: Option<Json<'a>>,
+    #[serde(borrow, deserialize_with = "fields_of_any")]
+    pub(super) data: Fields<'a>,
     #[serde(borrow)]
     pub(super) state: Option<Json<'a>>,
     #[serde(borrow)]

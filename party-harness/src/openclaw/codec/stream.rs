@@ -36,15 +36,15 @@ impl Run {
         if QUIET.contains(&&*stream) {
             return true;
         }
-        let data = of_run.data.map(Json::fields).unwrap_or_default();
+        let data = &of_run.data;
         let phase = text(data.get("phase")).unwrap_or_default();
         match &*stream {
-            "assistant" => self.wrote(&data, "text", out),
-            "thinking" | "reasoning" => return thought(&data, out),
-            "tool" => return self.tool(&phase, &data, out),
-            "item" => return self.item(&data, out),
-            "run_status" => status(&phase, &data, out),
-            "lifecycle" if phase == "end" || phase == "error" => self.over(&phase, &data),
+            "assistant" => self.wrote(data, "text", out),
+            "thinking" | "reasoning" => return thought(data, out),
+            "tool" => return self.tool(&phase, data, out),
+            "item" => return self.item(data, out),
+            "run_status" => status(&phase, data, out),
+            "lifecycle" if phase == "end" || phase == "error" => self.over(&phase, data),
             "lifecycle" => return PHASES.contains(&&*phase),
             _ => return false,
         }
