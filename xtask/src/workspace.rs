@@ -1,13 +1,14 @@
 //! The workspace, as Cargo knows it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Tests behind this feature need the real runtime binaries.
-const REAL: &str = "real-runtimes";
+/// The names of test programs that need the real runtime binaries begin with this.
+const REAL: &str = "real";
 
 /// What `cargo metadata` tells.
 #[derive(Debug)]
@@ -44,22 +45,20 @@ impl Workspace {
         command
     }
 
-    /// The features of all crates as `crate/feature,…`: new ones are tested without being listed here.
-    pub(crate) fn features(&self, with_real: bool) -> String {
-        features(&self.metadata, with_real)
+    /// The test programs that need no real runtime, by name: new ones are run without being listed here.
+    pub(crate) fn plain_tests(&self) -> BTreeSet<&str> {
+        plain_tests(&self.metadata)
     }
 }
 
-fn features(metadata: &Value, with_real: bool) -> String {
-    let mut names = Vec::new();
-    for package in metadata["packages"].as_array().into_iter().flatten() {
-        let crate_name = package["name"].as_str().unwrap_or_default();
-        let features = package["features"].as_object().into_iter().flatten();
-        for (feature, _) in features.filter(|(feature, _)| with_real || *feature != REAL) {
-            names.push(format!("{crate_name}/{feature}"));
-        }
-    }
-    names.join(",")
+fn all(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+fn plain_tests(metadata: &Value) -> BTreeSet<&str> {
+    let targets = all(&metadata["packages"]).flat_map(|package| all(&package["targets"]));
+    let tests = targets.filter(|target| all(&target["kind"]).any(|kind| kind == "test"));
+    tests.filter_map(|test| test["name"].as_str()).filter(|name| !name.starts_with(REAL)).collect()
 }
 
 /// Cargo without what `cargo run` adds to the environment, which would look like a change to some build scripts.
@@ -92,11 +91,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_leave_the_real_runtimes_out() {
+    fn plain_tests_are_those_of_all_crates_without_the_real_ones() {
         let metadata = json!({"packages": [
-            {"name": "a", "features": {"x": [], "real-runtimes": []}},
-            {"name": "b", "features": {"default": ["y"], "y": []}}]});
-        assert_eq!(features(&metadata, false), "a/x,b/default,b/y");
-        assert!(features(&metadata, true).contains("a/real-runtimes"));
+            {"name": "a", "targets": [{"kind": ["test"], "name": "replay"}, {"kind": ["lib"], "name": "a"}]},
+            {"name": "b", "targets": [{"kind": ["test"], "name": "real_one"}, {"kind": ["test"], "name": "c"}]}]});
+        assert_eq!(plain_tests(&metadata).into_iter().collect::<Vec<_>>(), ["c", "replay"]);
     }
 }
