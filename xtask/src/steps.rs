@@ -1,7 +1,7 @@
 //! Runs the chosen parts one after the other.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -40,7 +40,6 @@ fn step(part: Part, workspace: &Workspace, download: &mut Download) -> Result<()
                 .env("RUSTDOCFLAGS", "-D warnings"),
         ),
         Part::Unit => {
-            // With all features, so that the real tests find all crates built.
             let all = ["test", "--workspace", "--all-features", "--lib", "--bins", "--examples"];
             let mut command = workspace.cargo(all);
             status(command.args(workspace.plain_tests().into_iter().flat_map(|name| ["--test", name])))
@@ -55,23 +54,9 @@ fn step(part: Part, workspace: &Workspace, download: &mut Download) -> Result<()
 fn real(workspace: &Workspace, download: &mut Download) -> Result<(), String> {
     let fetched = download.wait()?;
     fetched.iter().for_each(|one| println!("    {}", one.summary()));
-    let programs = |names: &str| {
-        let mut command = workspace.cargo(["test", "--workspace", "--all-features", "--test", names]);
-        command.envs(fetched.iter().map(|one| (one.variable(), one.binary())));
-        command
-    };
-    status(programs("real*").arg("--no-run"))?;
-    // Half of their time those of OpenClaw wait for a gateway; those of Claude Code and Codex need all cores.
-    let waiting = programs("real_o*").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
-    let waiting = waiting.map_err(|error| format!("cannot run cargo: {error}"))?;
-    let beside = status(&mut programs("real_[!co]*"));
-    let waited = waiting.wait_with_output().map_err(|error| format!("cargo: {error}"))?;
-    print!("{}{}", String::from_utf8_lossy(&waited.stderr), String::from_utf8_lossy(&waited.stdout));
-    beside?;
-    if !waited.status.success() {
-        return Err(format!("cargo: {}", waited.status));
-    }
-    status(&mut programs("real_c*"))
+    // Of the whole workspace with all features, so that the crates are those that the unit tests have built.
+    let mut command = workspace.cargo(["test", "--workspace", "--all-features", "--test", "real*"]);
+    status(command.envs(fetched.iter().map(|one| (one.variable(), one.binary()))))
 }
 
 /// Each set of features of the crates that have several builds without warnings, too.
