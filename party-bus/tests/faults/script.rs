@@ -76,8 +76,8 @@ impl Script {
         Self { bus: Arc::clone(bus), session, token, head, topology, items, random }
     }
 
-    pub(crate) async fn release(self) -> party_bus::Result<()> {
-        let Self { session, token: fencing_token, .. } = self;
+    pub(crate) async fn release(&self) -> party_bus::Result<()> {
+        let (session, fencing_token) = (self.session, self.token);
         self.bus.lease(LeaseOp::Release { session, fencing_token }).await.map(drop)
     }
 
