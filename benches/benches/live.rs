@@ -2,7 +2,7 @@
 
 use party_benches::{Crowd, Goal, Pairs, Row, Strides, is_bench_run, median, report, rss, scratch};
 use party_bus::{Bus as _, SqliteBus};
-use party_core::Record;
+use party_core::{Offset, Record, SessionId};
 use std::{process::ExitCode, sync::Arc, time::Duration};
 use tokio::{runtime::Runtime, sync::broadcast};
 
@@ -27,10 +27,19 @@ fn main() -> ExitCode {
     let runtime = Runtime::new().expect("a runtime starts");
     // What was resident before must not hide what grows.
     let memory = runtime.block_on(memory_growth());
-    report([memory, deliveries(&runtime)])
+    let held = deliveries(
+        &runtime,
+        "live_1_to_1000_vs_broadcast",
+        "each with a handle of its own on them",
+        Crowd::holding,
+    );
+    let seen = deliveries(&runtime, "live_1_to_1000_lent_vs_broadcast", "lent to each", Crowd::following);
+    report([memory, held, seen])
 }
 
-fn deliveries(runtime: &Runtime) -> Row {
+type Follow = fn(&Arc<SqliteBus>, SessionId, Offset, usize) -> Crowd;
+
+fn deliveries(runtime: &Runtime, name: &'static str, how: &str, follow: Follow) -> Row {
     let folder = tempfile::tempdir_in(scratch()).expect("the target folder takes folders");
     let (bus, mut strides) = runtime.block_on(async {
         let bus = Arc::new(SqliteBus::open(folder.path().join("store.db")).await.expect("a store opens"));
@@ -39,7 +48,7 @@ fn deliveries(runtime: &Runtime) -> Row {
     });
     let (channel, _) = broadcast::channel(Crowd::STRIDE.next_power_of_two());
     let (followers, receivers) = runtime.block_on(async {
-        let followers = Crowd::following(&bus, strides.session, strides.head, FOLLOWERS);
+        let followers = follow(&bus, strides.session, strides.head, FOLLOWERS);
         (followers, Crowd::receiving(&channel, FOLLOWERS))
     });
     let measured = Pairs::in_memory(PAIRS).run(
@@ -50,12 +59,12 @@ fn deliveries(runtime: &Runtime) -> Row {
     runtime.block_on(bus.close()).expect("the store closes");
     let (left, right) = measured.sides;
     let what = format!(
-        "deliveries of 1 KiB records to 1000 followers after their commit to SQLite ({:.1} M/s) \
+        "deliveries of 1 KiB records to 1000 followers after their commit to SQLite, {how} ({:.1} M/s) \
          / tokio broadcast ({:.1} M/s)",
         left / 1e6,
         right / 1e6
     );
-    Row::timed("live_1_to_1000_vs_broadcast", Goal::AtLeast(1.5), &measured, what)
+    Row::timed(name, Goal::AtLeast(1.5), &measured, what)
 }
 
 /// Deliveries per second, from the first to the last of each stride: after its commit.
@@ -73,7 +82,7 @@ async fn followed(bus: &Arc<SqliteBus>, strides: &mut Strides, crowd: &Crowd) ->
 /// The same of a channel.
 async fn broadcast(channel: &broadcast::Sender<Arc<Record>>, crowd: &Crowd) -> f64 {
     let (mut count, mut time) = (0, Duration::ZERO);
-    let session = party_core::SessionId::derive(&[b"broadcast"]);
+    let session = SessionId::derive(&[b"broadcast"]);
     while time < BLOCK {
         let records = Crowd::records(session, TEXT);
         for record in records {

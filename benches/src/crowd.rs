@@ -1,5 +1,6 @@
 //! Many who follow one session, and many who listen to a channel, counted alike.
 
+use futures::StreamExt;
 use party_bus::{Batch, Bus, BusExt as _, Durability, LeaseOp, Owner};
 use party_core::{
     Author, BatchId, How, Item, ItemId, NewRecord, Offset, Op, Record, SessionId, ThreadId, ThreadKind,
@@ -56,12 +57,25 @@ impl Crowd {
     /// How many records make a stride.
     pub const STRIDE: usize = 1_000;
 
-    /// Followers of a session, behind `after`.
+    /// Followers of a session, behind `after`, that look at each record.
     pub fn following<B: Bus>(bus: &Arc<B>, session: SessionId, after: Offset, crowd: usize) -> Self {
         Self::of(crowd, |listeners, arrivals| {
             let mut follow = Arc::clone(bus).follow(session, after);
             listeners.spawn(async move {
                 while let Ok(record) = follow.next().await {
+                    arrivals.had(record);
+                }
+            });
+        })
+    }
+
+    /// Followers of a session, behind `after`, that get a handle of their own on each record, as receivers of
+    /// a channel do.
+    pub fn holding<B: Bus>(bus: &Arc<B>, session: SessionId, after: Offset, crowd: usize) -> Self {
+        Self::of(crowd, |listeners, arrivals| {
+            let mut follow = Arc::clone(bus).follow(session, after);
+            listeners.spawn(async move {
+                while let Some(Ok(record)) = StreamExt::next(&mut follow).await {
                     arrivals.had(&record);
                 }
             });

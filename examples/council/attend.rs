@@ -116,7 +116,7 @@ fn finish(
 async fn show_all(records: &mut Follow<SqliteBus>, shown: &mut Shown) -> Result<CloseReason, Failure> {
     loop {
         let record = records.next().await?;
-        shown.take(&record);
+        shown.take(record);
         if let Some(reason) = shown.closed() {
             return Ok(reason);
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     Batch, Bus, BusInfo, Changed, Durability, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result,
-    SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
+    SessionInfo, SessionQuery, SharedPage, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use std::{
@@ -147,6 +147,10 @@ impl Bus for FaultyBus {
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
         self.unless_crashed(self.inner.read(read)).await
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        self.inner.recent(read).filter(|_| !self.crashed())
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

@@ -2,8 +2,8 @@
 
 use crate::{
     Batch, Bus, BusAdmin, BusInfo, Changed, Erase, Erased, Error, ErrorKind, Expect, Found, Lease, LeaseOp,
-    Page, Prune, Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo,
-    ThreadQuery, Watch, Window, async_trait,
+    Page, Prune, Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, SharedPage,
+    ThreadInfo, ThreadQuery, Watch, Window, async_trait,
 };
 use party_core::{BatchId, Entry, Item, ItemId, Record, SessionId};
 use std::{fmt, path::Path, sync::Arc};
@@ -108,6 +108,10 @@ impl<B: Bus + ?Sized> Bus for HookedBus<B> {
 
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
         self.inner.read(read).await
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        self.inner.recent(read)
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

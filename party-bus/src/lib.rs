@@ -71,8 +71,8 @@ pub use party_core::{Layer, Side};
 #[cfg(feature = "postgres")]
 pub use postgres::{Channel, PostgresBus, PostgresOptions, Tls};
 pub use query::{
-    BusInfo, Capabilities, Changed, Classes, Page, Read, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
-    Watch, Window,
+    BusInfo, Capabilities, Changed, Classes, Page, Read, SessionInfo, SessionQuery, SharedPage, ThreadInfo,
+    ThreadQuery, Watch, Window,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteBus;
@@ -82,8 +82,8 @@ pub use verify::{verify, verify_session};
 use party_core::{Entry, Item, ItemId, Record};
 use std::{fmt::Debug, sync::Arc};
 
-/// What a store of sessions does. Implementers: there are no defaults, so that a wrapper cannot
-/// miss a method. Users: comforts live in [`BusExt`].
+/// What a store of sessions does. Implementers: what has a default costs a wrapper that misses it speed, and
+/// nothing else. Users: comforts live in [`BusExt`].
 ///
 /// All methods are cancel-safe; dropping a future of [`append`](Self::append) or
 /// [`lease`](Self::lease) leaves the write done or not done.
@@ -107,6 +107,14 @@ pub trait Bus: Debug + Send + Sync + 'static {
     /// [`ErrorKind::Rewound`] where `after` is ahead of the head, or was learned in another epoch; a
     /// session that does not exist has no records.
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>>;
+
+    /// The records that a [`read`](Self::read) would find, where they are in memory: one page for all
+    /// followers that ask the same. `None` where the store must be asked, or has nothing behind
+    /// [`Read::after`]; it never waits.
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        let _ = read;
+        None
+    }
 
     /// Waits until sessions have grown, and says which. A hint: it may return early, with none that did.
     ///

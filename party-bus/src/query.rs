@@ -2,8 +2,9 @@
 
 use crate::{Label, Snapshot, Wake};
 use party_core::{
-    Layer, Offset, Origin, RecordClass, SessionId, Side, ThreadId, ThreadKind, ThreadState, Timestamp,
+    Layer, Offset, Origin, Record, RecordClass, SessionId, Side, ThreadId, ThreadKind, ThreadState, Timestamp,
 };
+use std::sync::Arc;
 
 /// What a backend can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +124,9 @@ pub struct Page<T> {
     /// Whether there is more behind it now; of records also where the store has not looked.
     pub more: bool,
 }
+
+/// A page of records that many hold at once.
+pub type SharedPage = Arc<Page<Arc<Record>>>;
 
 /// Waits for records: of one session, or of any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

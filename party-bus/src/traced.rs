@@ -2,8 +2,8 @@
 
 use crate::{
     Batch, Bus, BusAdmin, BusInfo, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune, Pruned, Read,
-    Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch,
-    Window, async_trait,
+    Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, SharedPage, ThreadInfo, ThreadQuery,
+    Watch, Window, async_trait,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use std::{future::Future, path::Path, sync::Arc, time::Instant};
@@ -58,6 +58,10 @@ impl<B: Bus + ?Sized> Bus for TracedBus<B> {
     async fn read(&self, read: Read) -> Result<Page<Arc<Record>>> {
         let span = trace_span!("bus.read", session = %read.session, after = read.after.0, limit = read.limit);
         told(span, self.inner.read(read)).await
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        self.inner.recent(read)
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

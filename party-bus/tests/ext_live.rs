@@ -78,7 +78,7 @@ async fn what_is_in_memory_never_hides_what_another_process_writes() {
         let offsets: Vec<u64> = records.iter().map(|record| record.offset.0).collect();
         assert_eq!(offsets, [2 * round, 2 * round + 1]);
         for record in records {
-            assert_eq!(follower.next().await.unwrap(), record);
+            assert_eq!(follower.next().await.unwrap(), &record);
         }
     }
 }

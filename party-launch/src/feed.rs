@@ -37,7 +37,7 @@ impl Feed {
             } else if self.closed {
                 return Ok(None);
             } else {
-                let record = self.records.next().await?;
+                let record = Arc::clone(self.records.next().await?);
                 self.take(&record);
             }
         }

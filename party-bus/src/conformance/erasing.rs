@@ -127,7 +127,7 @@ pub async fn a085_what_is_erased_before_it_is_read_reaches_nobody(stage: &dyn St
     sample.write([report]).await.expect("a report");
     let bodies = vec![(sample.session, sample.head, body(""))];
     admin.erase(Erase { items: vec![item], bodies }).await.expect("it is there");
-    let read = serde_json::to_string(&*follow.next().await.expect("a record")).expect("JSON");
+    let read = serde_json::to_string(follow.next().await.expect("a record")).expect("JSON");
     assert!(!read.contains("whisper"), "{read}");
     Ok(())
 }

@@ -106,6 +106,7 @@ macro_rules! bus_conformance {
             a_reader_ahead_of_the_head_is_rewound
             a_follower_sees_each_record_once_in_order
             a_follower_of_some_classes_sees_only_those
+            what_is_recent_is_what_a_read_finds
             a_buffered_batch_is_visible_at_once
             a_wait_ends_when_the_session_grows
             a038_a_fan_out_is_one_item_and_an_entry_in_each_thread

@@ -141,6 +141,37 @@ pub async fn a_follower_of_some_classes_sees_only_those(stage: &dyn Stage) -> Pl
     Ok(())
 }
 
+/// A store need not have any of it at hand; what it has is the same.
+pub async fn what_is_recent_is_what_a_read_finds(stage: &dyn Stage) -> Played {
+    let bus: Arc<dyn Bus> = stage.open().await;
+    let mut sample = Sample::opened(&bus).await;
+    let mut follow = Arc::clone(&bus).follow(sample.session, Offset(1));
+    let classes = [RecordClass::Report, RecordClass::Trace, RecordClass::Report];
+    for round in 1..=10_u64 {
+        assert!(follow.next().now_or_never().is_none());
+        sample.write(classes.map(|class| note(class, "0123456789"))).await.expect("records");
+        let head = 1 + 3 * round;
+        for (after, limit) in (0..=head).zip([1_000, 1, 2].into_iter().cycle()) {
+            for classes in [Classes::ALL, Classes::FOLDED] {
+                let read = Read::new(sample.session, Offset(after)).classes(classes).limit(limit);
+                let Some(recent) = bus.recent(&read) else { continue };
+                let found = bus.read(read).await.expect("a page").entries;
+                assert!((after + 1..=head).contains(&recent.scanned_to), "after {after}: {recent:?}");
+                let within = found.into_iter().filter(|record| record.offset.0 <= recent.scanned_to);
+                assert_eq!(recent.entries, within.collect::<Vec<_>>(), "after {after}");
+            }
+        }
+        for offset in head - 2..=head {
+            assert_eq!(follow.next().await.expect("a record").offset, Offset(offset));
+        }
+    }
+    let read = Read::new(sample.session, Offset(1));
+    assert_eq!(bus.recent(&read.clone().in_epoch(bus.info().epoch + 1)), None);
+    bus.close().await.expect("it closes");
+    assert_eq!(bus.recent(&read), None);
+    Ok(())
+}
+
 /// Before any synced batch follows it.
 pub async fn a_buffered_batch_is_visible_at_once(stage: &dyn Stage) -> Played {
     let bus: Arc<dyn Bus> = stage.open().await;

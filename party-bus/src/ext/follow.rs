@@ -1,10 +1,9 @@
 //! Following a session.
 
-use crate::{Bus, Classes, Page, Read, Result, Watch};
+use crate::{Bus, Classes, Page, Read, Result, SharedPage, Watch};
 use futures::{Stream, future::BoxFuture};
 use party_core::{Offset, Record};
 use std::{
-    collections::VecDeque,
     fmt,
     future::poll_fn,
     pin::Pin,
@@ -20,19 +19,21 @@ use std::{
 /// shown; after any other error it goes on where it stood.
 pub struct Follow<B: Bus + ?Sized = dyn Bus> {
     bus: Arc<B>,
-    /// What to read next, behind all that `ready` holds.
+    /// What to read next, behind all that `page` holds.
     read: Read,
     /// Whether a page was read. The next one is then waited for: that ends at once where it is there, and
     /// is cheaper at the end than if every follower looked into the store.
     begun: bool,
-    ready: VecDeque<Arc<Record>>,
-    page: Option<BoxFuture<'static, Result<Page<Arc<Record>>>>>,
+    page: SharedPage,
+    /// So many of its records were given out.
+    given: usize,
+    asking: Option<BoxFuture<'static, Result<Page<Arc<Record>>>>>,
     failed: bool,
 }
 
 impl<B: Bus + ?Sized> Follow<B> {
     pub(crate) fn new(bus: Arc<B>, read: Read) -> Self {
-        Self { bus, read, begun: false, ready: VecDeque::new(), page: None, failed: false }
+        Self { bus, read, begun: false, page: none(), given: 0, asking: None, failed: false }
     }
 
     /// Only records of `classes`; to be said before the first record is asked for.
@@ -50,30 +51,60 @@ impl<B: Bus + ?Sized> Follow<B> {
         self
     }
 
-    /// The next record; waits until there is one. Cancel-safe: no record is lost or comes twice.
+    /// The next record; waits until there is one. All followers of a process have the same one: cloning the
+    /// [`Arc`] keeps it. Cancel-safe: no record is lost or comes twice.
     ///
     /// # Errors
     /// Those of [`Bus::read`] and [`Bus::changed`]; the next call goes on where this one stood.
-    pub async fn next(&mut self) -> Result<Arc<Record>> {
-        poll_fn(|cx| self.poll_record(cx)).await
+    pub async fn next(&mut self) -> Result<&Arc<Record>> {
+        poll_fn(|cx| self.poll_ready(cx)).await?;
+        Ok(self.give())
     }
 
-    fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Result<Arc<Record>>> {
-        loop {
-            if let Some(record) = self.ready.pop_front() {
-                return Poll::Ready(Ok(record));
-            }
-            let page = self.page.get_or_insert_with(|| {
-                Box::pin(next_page(Arc::clone(&self.bus), self.read.clone(), self.begun))
-            });
-            let page = ready!(page.as_mut().poll(cx));
-            self.page = None;
-            let page = page?;
-            self.begun = true;
-            self.read.after = Offset(page.scanned_to);
-            self.ready = page.entries.into();
-        }
+    fn give(&mut self) -> &Arc<Record> {
+        self.given += 1;
+        &self.page.entries[self.given - 1]
     }
+
+    /// Gets a page with a record that was not given out.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.is_at_end()
+            && self.asking.is_none()
+            && let Some(page) = self.bus.recent(&self.read)
+        {
+            self.turn_to(page);
+        }
+        // Of what is recent all may be of other classes.
+        if self.is_at_end() {
+            let page = ready!(self.poll_asking(cx))?;
+            self.turn_to(Arc::new(page));
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.given == self.page.entries.len()
+    }
+
+    fn turn_to(&mut self, page: SharedPage) {
+        self.read.after = Offset(page.scanned_to);
+        (self.page, self.given, self.begun) = (page, 0, true);
+    }
+
+    fn poll_asking(&mut self, cx: &mut Context<'_>) -> Poll<Result<Page<Arc<Record>>>> {
+        let asking = self.asking.get_or_insert_with(|| {
+            // What was given out is not kept by one who may wait for long.
+            (self.page, self.given) = (none(), 0);
+            Box::pin(next_page(Arc::clone(&self.bus), self.read.clone(), self.begun))
+        });
+        let page = ready!(asking.as_mut().poll(cx));
+        self.asking = None;
+        Poll::Ready(page)
+    }
+}
+
+fn none() -> SharedPage {
+    Arc::new(Page { entries: Vec::new(), scanned_to: 0, more: true })
 }
 
 /// The next page that holds a record.
@@ -102,9 +133,9 @@ impl<B: Bus + ?Sized> Stream for Follow<B> {
         if self.failed {
             return Poll::Ready(None);
         }
-        let next = ready!(self.poll_record(cx));
+        let next = ready!(self.poll_ready(cx));
         self.failed = next.as_ref().is_err_and(|error| !error.is_retryable());
-        Poll::Ready(Some(next))
+        Poll::Ready(Some(next.map(|()| Arc::clone(self.give()))))
     }
 }
 

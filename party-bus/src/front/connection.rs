@@ -205,7 +205,7 @@ impl Passing {
                 next = records.next() => next,
             };
             match next {
-                Ok(record) => self.tell(&record).await?,
+                Ok(record) => self.tell(record).await?,
                 Err(error) => break error.into(),
             }
         };

@@ -31,7 +31,7 @@ mod writer;
 
 use crate::{
     Batch, Bus, BusInfo, Changed, Error, ErrorKind, Lease, LeaseOp, Page, Read, Receipt, Result, SessionInfo,
-    SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
+    SessionQuery, SharedPage, ThreadInfo, ThreadQuery, Watch, Window, async_trait, refusal,
 };
 use append::Write;
 use bell::Bell;
@@ -175,6 +175,11 @@ impl Bus for SqliteBus {
             Some(epoch) if epoch != self.info.epoch => store(read).await,
             _ => self.bell.tail.read(&read, store).await,
         }
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        let fits = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
+        fits.then(|| self.bell.tail.recent(read)).flatten()
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

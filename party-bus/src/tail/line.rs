@@ -1,7 +1,7 @@
 //! What is known of one session that somebody follows.
 
 use super::Fresh;
-use crate::{Page, Read};
+use crate::{Page, Read, SharedPage};
 use party_core::{Offset, Record};
 use std::{
     collections::VecDeque,
@@ -15,9 +15,11 @@ use tokio::sync::{Notify, watch};
 /// At most so many records in a line, and so many bytes.
 const MOST_RECORDS: usize = 4_096;
 const MOST_BYTES: usize = 4 << 20;
-/// At most so many records in a page: few enough that their counters are still with the core that took
-/// them when it gives them out, and no other core has to hand them over twice.
+/// At most so many records in a page of one reader's own: few enough that their counters are still with the
+/// core that took them when it gives them out, and no other core has to hand them over twice.
 const PAGE: usize = 128;
+/// So many shared pages are kept: followers are mostly at the end, and few ask for other classes.
+const SHARED: usize = 8;
 /// What a record takes besides its body and items, about.
 const OVERHEAD: u64 = 512;
 
@@ -42,6 +44,8 @@ struct State {
     /// Without holes.
     kept: VecDeque<Fresh>,
     bytes: usize,
+    /// Pages of what is kept, and who asked for them.
+    shared: VecDeque<(Read, SharedPage)>,
     /// Where the session ends, as far as this process knows.
     head: Option<Offset>,
     /// Whether that has been looked up since the last doubt.
@@ -187,26 +191,19 @@ impl Line {
     }
 
     pub(super) fn read(&self, read: &Read) -> Option<Page<Arc<Record>>> {
-        let state = self.state();
-        let first = state.kept.front()?.0.offset;
-        let skip = usize::try_from(read.after.plus(1).0.checked_sub(first.0)?).ok()?;
-        let behind = state.kept.len().checked_sub(skip).filter(|behind| *behind > 0)?;
-        let most = PAGE.min(read.limit as usize);
-        let entries = Vec::with_capacity(behind.min(most));
-        let mut page = Page { entries, scanned_to: read.after.0, more: true };
-        let mut bytes = 0;
-        for (record, more) in state.kept.range(skip..) {
-            let full = bytes >= read.max_bytes && !page.entries.is_empty();
-            if full || page.entries.len() == most {
-                break;
-            }
-            page.scanned_to = record.offset.0;
-            if read.classes.contains(record.class) {
-                bytes += more;
-                page.entries.push(Arc::clone(record));
-            }
+        self.state().page(read, PAGE)
+    }
+
+    /// The next records behind `read.after`, if it is certain that they still stand: one page for all who
+    /// ask the same.
+    pub(super) fn recent(&self, read: &Read) -> Option<SharedPage> {
+        self.grown(read.after)?;
+        if let Some(page) = self.state().shared(read) {
+            return Some(page);
         }
-        Some(page)
+        let mut state = self.write();
+        // Many ask at once, and one of them was first.
+        state.shared(read).or_else(|| state.share(read))
     }
 
     /// Where the session ends, if that is certain and behind `after`.
@@ -234,6 +231,11 @@ impl Line {
         Next::Look(Turn { line: self, doubts: state.doubts, published: state.published, is_over: false })
     }
 
+    #[cfg(test)]
+    pub(super) fn shared_pages(&self) -> usize {
+        self.state().shared.len()
+    }
+
     fn state(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -255,12 +257,49 @@ impl State {
         while self.kept.len() > MOST_RECORDS || self.bytes > MOST_BYTES {
             let Some(oldest) = self.kept.pop_front() else { break };
             self.bytes -= size(&oldest);
+            self.shared.retain(|(read, _)| read.after >= oldest.0.offset);
         }
     }
 
     fn empty(&mut self) -> usize {
-        self.kept = VecDeque::new();
+        (self.kept, self.shared) = Default::default();
         std::mem::take(&mut self.bytes)
+    }
+
+    /// At most `most` of the records that `read` asks for.
+    fn page(&self, read: &Read, most: usize) -> Option<Page<Arc<Record>>> {
+        let first = self.kept.front()?.0.offset;
+        let skip = usize::try_from(read.after.plus(1).0.checked_sub(first.0)?).ok()?;
+        let behind = self.kept.len().checked_sub(skip).filter(|behind| *behind > 0)?;
+        let most = most.min(read.limit as usize);
+        let entries = Vec::with_capacity(behind.min(most));
+        let mut page = Page { entries, scanned_to: read.after.0, more: true };
+        let mut bytes = 0;
+        for (record, more) in self.kept.range(skip..) {
+            let full = bytes >= read.max_bytes && !page.entries.is_empty();
+            if full || page.entries.len() == most {
+                break;
+            }
+            page.scanned_to = record.offset.0;
+            if read.classes.contains(record.class) {
+                bytes += more;
+                page.entries.push(Arc::clone(record));
+            }
+        }
+        Some(page)
+    }
+
+    fn shared(&self, read: &Read) -> Option<SharedPage> {
+        self.shared.iter().find(|(asked, _)| asked == read).map(|(_, page)| Arc::clone(page))
+    }
+
+    fn share(&mut self, read: &Read) -> Option<SharedPage> {
+        let page = Arc::new(self.page(read, MOST_RECORDS)?);
+        if self.shared.len() == SHARED {
+            self.shared.pop_front();
+        }
+        self.shared.push_back((read.clone(), Arc::clone(&page)));
+        Some(page)
     }
 }
 

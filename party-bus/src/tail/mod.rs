@@ -10,7 +10,7 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use crate::{Classes, Page, Read, Result, copy::size};
+use crate::{Classes, Page, Read, Result, SharedPage, copy::size};
 use line::{Line, Next};
 use party_core::{Offset, Record, SessionId};
 use std::{
@@ -123,9 +123,7 @@ impl Tail {
         store: impl Fn(Read) -> F,
     ) -> Result<Page<Arc<Record>>> {
         let line = self.read_lines().get(&read.session).cloned();
-        // While nobody waits, nobody hears of other processes either.
-        let fits = |line: &Arc<Line>| !self.closed.load(Ordering::SeqCst) && self.is_used(line);
-        let Some(line) = line.filter(fits) else { return store(read.clone()).await };
+        let Some(line) = line.filter(|line| self.is_open(line)) else { return store(read.clone()).await };
         if let Some(page) = line.read(read) {
             return Ok(page);
         }
@@ -145,6 +143,17 @@ impl Tail {
             // It was erased or pruned meanwhile, or is too large to be kept.
             None => store(read.clone()).await,
         }
+    }
+
+    /// What [`changed`](Self::changed) and then [`read`](Self::read) would get without the store, in one
+    /// page for all who ask alike.
+    pub(crate) fn recent(&self, read: &Read) -> Option<SharedPage> {
+        self.read_lines().get(&read.session).filter(|line| self.is_open(line))?.recent(read)
+    }
+
+    /// Whether what is kept can be given out: while nobody waits, nobody hears of other processes either.
+    fn is_open(&self, line: &Line) -> bool {
+        !self.closed.load(Ordering::SeqCst) && self.is_used(line)
     }
 
     /// Where `session` ends, if it is known here that this is behind `after`.

@@ -188,6 +188,48 @@ fn a_reader_ahead_of_the_head_asks_the_store() {
 }
 
 #[test]
+fn all_who_ask_the_same_share_a_page() {
+    let tail = waited(3);
+    tail.publish(session(), Offset(9), fresh(4, 9));
+    let all = Read::new(session(), Offset(3));
+    let page = tail.recent(&all).unwrap();
+    assert_eq!((offsets(&page), page.scanned_to), (vec![4, 5, 6, 7, 8, 9], 9));
+    tail.publish(session(), Offset(11), fresh(10, 11));
+    assert!(Arc::ptr_eq(&page, &tail.recent(&all).unwrap()));
+    let some = tail.recent(&all.clone().classes(Classes::FOLDED).limit(3)).unwrap();
+    assert_eq!((offsets(&some), some.scanned_to), (vec![4, 5, 7], 7));
+    assert_eq!(offsets(&tail.recent(&Read::new(session(), Offset(9))).unwrap()), [10, 11]);
+    for elsewhere in [2, 11, u64::MAX] {
+        assert_eq!(tail.recent(&Read::new(session(), Offset(elsewhere))), None, "{elsewhere}");
+    }
+}
+
+#[test]
+fn no_page_outlives_what_is_kept_or_is_given_out_in_doubt() {
+    let tail = waited(0);
+    let read = |after| tail.recent(&Read::new(session(), Offset(after)));
+    tail.publish(session(), Offset(10), fresh(1, 10));
+    let page = Arc::downgrade(&read(0).unwrap());
+    assert!(read(9).is_some() && page.upgrade().is_some());
+    tail.publish(session(), Offset(4_100), fresh(11, 4_100));
+    assert!(read(0).is_none() && read(9).is_some() && page.upgrade().is_none());
+    for after in 100..200 {
+        assert!(read(after).is_some());
+    }
+    let lines = tail.read_lines();
+    assert_eq!(lines[&session()].shared_pages(), 8);
+    drop(lines);
+
+    tail.doubt();
+    assert!(read(9).is_none());
+    tail.changed(session(), Offset(9), || ready(Ok(Offset(4_100)))).now_or_never().unwrap().unwrap();
+    assert!(read(9).is_some());
+    tail.forget();
+    tail.changed(session(), Offset(9), || ready(Ok(Offset(4_100)))).now_or_never().unwrap().unwrap();
+    assert!(read(9).is_none());
+}
+
+#[test]
 fn what_may_have_been_erased_is_forgotten() {
     let tail = waited(3);
     tail.publish(session(), Offset(5), fresh(4, 5));

@@ -3,7 +3,8 @@
 use party_bus::{
     Batch, Bus, BusAdmin, BusExt as _, BusInfo, Capabilities, Changed, Erase, Erased, Error, ErrorKind,
     Expect, Found, Layer, Lease, LeaseOp, MemoryBus, Page, Prune, Pruned, Read, Receipt, Report, Result,
-    Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery, Watch, Window, async_trait,
+    Scope, Search, SessionInfo, SessionQuery, SharedPage, ThreadInfo, ThreadQuery, Watch, Window,
+    async_trait,
 };
 use party_core::{BatchId, Entry, How, Item, ItemId, Offset, Op, Record, SessionId};
 use serde_json::value::{RawValue, Value};
@@ -39,6 +40,7 @@ pub(crate) enum Fault {
     ForgetsThatMoreComes,
     IgnoresEpochs,
     FindsAnyWord,
+    SkipsWhatIsRecent,
     LooksAtNothing,
 }
 
@@ -196,6 +198,12 @@ impl Bus for Faulty {
             page.entries.swap(0, 1);
         }
         Ok(page)
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        // As a store does that takes a number of records for their last offset.
+        let (entries, scanned_to) = (Vec::new(), read.after.0 + 1);
+        self.has(Fault::SkipsWhatIsRecent).then(|| Arc::new(Page { entries, scanned_to, more: true }))
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {

@@ -88,6 +88,7 @@ mod a207_every_fault_fails_the_case_that_is_about_it {
         ForgetsThatMoreComes: a_copy_that_is_not_complete_takes_no_inputs_and_is_not_due;
         IgnoresEpochs: a_reader_of_another_epoch_is_rewound;
         FindsAnyWord: messages_are_found_by_their_words;
+        SkipsWhatIsRecent: what_is_recent_is_what_a_read_finds;
         LooksAtNothing: a_sound_store_verifies;
     }
 }

@@ -88,7 +88,7 @@ async fn a_session_moves_to_a_file_of_sqlite_and_is_forked_there() {
     let (fork, head) = (SessionId::derive(&[b"fork"]), store.head(session).await.unwrap());
     store.fork(session, head, fork, CopyOptions::default()).await.unwrap();
     for record in store.read_to_end(session, Offset::START, Classes::ALL).await.unwrap() {
-        assert_eq!(follower.next().await.unwrap(), record);
+        assert_eq!(follower.next().await.unwrap(), &record);
     }
     for thread in &written.threads {
         let shown = async |session| store.window(Window::last(session, *thread, 100)).await.unwrap();

@@ -82,7 +82,7 @@ impl Second {
     async fn sees(&mut self, times: usize, fit: impl Fn(&Record) -> bool) {
         let seen = async {
             while self.seen.iter().filter(|record| fit(record)).count() < times {
-                self.seen.push(self.follow.next().await.unwrap());
+                self.seen.push(Arc::clone(self.follow.next().await.unwrap()));
             }
         };
         timeout(SOON, seen).await.unwrap();
