@@ -3,7 +3,7 @@
 //! checks: is it there already (by a hash of its content), does its writer hold the session, is the
 //! head where it thinks.
 
-use crate::rows::{Prepared, RecordRow};
+use crate::rows::{Prepared, RecordRow, Way};
 use rusqlite::{Connection, OptionalExtension as _, Result, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -126,8 +126,12 @@ impl Peer {
     fn put_item(&self, uid: &[u8; 16], text: &str) -> Result<i64> {
         self.conn.prepare_cached("INSERT INTO piece (body) VALUES (?1)")?.execute([text])?;
         let item = self.conn.last_insert_rowid();
-        assert!(self.name(uid, 0, item)?, "a new item");
-        Ok(item)
+        if self.name(uid, 0, item)? {
+            return Ok(item);
+        }
+        // Another session has brought it.
+        self.conn.prepare_cached("DELETE FROM piece WHERE id = ?1")?.execute([item])?;
+        Ok(self.named(uid, 0)?.expect("a name that is taken has a piece"))
     }
 
     /// The piece of that name.
@@ -173,30 +177,62 @@ impl Peer {
         let (mut ops, mut index) = (Vec::new(), 0_i64);
         for added in &row.added {
             let place = row.new_items.iter().position(|(uid, _)| *uid == added.item);
-            let place = place.expect("a bench adds what the record brings");
+            let item = match place {
+                Some(place) => items[place],
+                None => self.named(&added.item, 0)?.expect("an item that was said"),
+            };
+            let way = self.way(session, &added.way)?;
             put_number(&mut ops, 1);
             put_number(&mut ops, added.threads.len() as i64);
             for uid in &added.threads {
-                let thread = self.put_entry((session, uid), items[place], offset, index)?;
+                let thread = self.put_entry((session, uid), item, (offset, index), &way)?;
                 put_number(&mut ops, thread);
                 index += 1;
             }
-            put_number(&mut ops, place as i64 + 1);
-            put_number(&mut ops, 0);
+            put_number(&mut ops, place.map_or(0, |place| place as i64 + 1));
+            if place.is_none() {
+                ops.extend(added.item);
+            }
+            ops.extend(if way.is_empty() { vec![0] } else { way });
         }
         Ok((!ops.is_empty()).then_some(ops))
     }
 
+    /// The bytes of a way; none for the usual one.
+    fn way(&self, session: i64, way: &Way) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match way {
+            Way::Said => {}
+            Way::Delivered(None) => bytes.push(1),
+            Way::Delivered(Some(from)) => {
+                let sql = "SELECT id FROM thread WHERE uid = ?1 AND session = ?2";
+                let from =
+                    self.conn.prepare_cached(sql)?.query_row(params![from, session], |row| row.get(0))?;
+                bytes.push(2);
+                put_number(&mut bytes, from);
+            }
+        }
+        Ok(bytes)
+    }
+
     /// Writes an entry behind the others of an open thread; the thread's row.
-    fn put_entry(&self, (session, uid): (i64, &[u8; 16]), item: i64, offset: i64, index: i64) -> Result<i64> {
+    fn put_entry(
+        &self,
+        (session, uid): (i64, &[u8; 16]),
+        item: i64,
+        (offset, index): (i64, i64),
+        way: &[u8],
+    ) -> Result<i64> {
         let sql = "SELECT id, head, tail FROM thread WHERE uid = ?1 AND session = ?2 AND state = 0";
         let (thread, head, mut tail): (i64, i64, String) = self
             .conn
             .prepare_cached(sql)?
             .query_row(params![uid, session], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let entry = match index {
-            0 => format!("[{item},{offset}]"),
-            _ => format!("[{item},{offset},{index}]"),
+        let hex: String = way.iter().map(|byte| format!("{byte:02x}")).collect();
+        let entry = match (index, hex.as_str()) {
+            (0, "") => format!("[{item},{offset}]"),
+            (_, "") => format!("[{item},{offset},{index}]"),
+            _ => format!("[{item},{offset},{index},\"{hex}\"]"),
         };
         self.list(Listed::Entries, thread, head, &mut tail, &entry)?;
         let sql = "UPDATE thread SET head = ?2, tail = ?3 WHERE id = ?1";

@@ -28,11 +28,20 @@ pub(crate) struct RecordRow {
     pub(crate) added: Vec<AddedRow>,
 }
 
-/// Entries to come: an item that is said in some threads.
+/// Entries to come: an item that is said in some threads, or delivered to them.
 #[derive(Debug)]
 pub(crate) struct AddedRow {
     pub(crate) threads: Vec<[u8; 16]>,
     pub(crate) item: [u8; 16],
+    pub(crate) way: Way,
+}
+
+/// How an item comes into a thread.
+#[derive(Debug)]
+pub(crate) enum Way {
+    Said,
+    /// From that thread, or from outside.
+    Delivered(Option<[u8; 16]>),
 }
 
 impl Prepared {
@@ -57,9 +66,13 @@ impl RecordRow {
         });
         let added = record.ops.iter().filter_map(|op| match op {
             Op::Add { threads, item, how } => {
-                assert_eq!(*how, How::Said, "what a bench adds");
                 let threads = threads.iter().map(|thread| *thread.as_bytes()).collect();
-                Some(AddedRow { threads, item: *item.as_bytes() })
+                let way = match how {
+                    How::Said => Way::Said,
+                    How::Delivered { from } => Way::Delivered(from.map(|from| *from.as_bytes())),
+                    other => panic!("no bench adds so: {other:?}"),
+                };
+                Some(AddedRow { threads, item: *item.as_bytes(), way })
             }
             _ => None,
         });
