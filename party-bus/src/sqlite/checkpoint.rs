@@ -31,6 +31,8 @@ const KEPT_BYTES: i64 = 64 << 20;
 pub(super) struct Checkpoints {
     start: SyncSender<()>,
     thread: JoinHandle<()>,
+    /// About how long the log is: to ask takes longer than to begin a transaction.
+    about: i64,
     /// How long the log was when the thread was last called.
     called_at: i64,
     doubt: Doubt,
@@ -45,13 +47,20 @@ impl Checkpoints {
         });
         let thread =
             mover.map_err(|error| Error::new(ErrorKind::Io, "cannot start a thread").with_source(error))?;
-        Ok(Self { start, thread, called_at: 0, doubt })
+        // What a process before has left in it nobody knows yet.
+        Ok(Self { start, thread, about: SPAN, called_at: 0, doubt })
     }
 
-    /// Sees after a commit whether the log is long. Trouble is left to those who write and read.
-    pub(super) fn look(&mut self, conn: &Connection, is_idle: bool) {
+    /// Sees after a commit of about `more` pages whether the log is long. Trouble is left to those who write
+    /// and read.
+    pub(super) fn look(&mut self, conn: &Connection, more: i64, is_idle: bool) {
+        self.about = self.about.saturating_add(more);
+        if self.about < SPAN {
+            return;
+        }
         let Ok((pages, moved)) = checkpoint(conn, "NOOP") else { return };
         let left = pages - moved;
+        self.about = pages;
         if pages < self.called_at {
             // It began anew.
             self.called_at = 0;

@@ -18,6 +18,10 @@ const MOST: usize = 256;
 /// Past so many bytes a transaction takes no more work: larger syncs throttle the disk.
 const MOST_BYTES: usize = 1 << 20;
 
+/// So many pages change with a piece of work of one record, and so much of longer ones fills another.
+const PAGES_OF_EACH: usize = 5;
+const PAGE_CONTENT: usize = 4 << 10;
+
 /// Work that is written together.
 #[derive(Default)]
 pub(super) struct Group {
@@ -106,6 +110,15 @@ impl Group {
 
     pub(super) const fn len(&self) -> usize {
         self.appends.len() + self.leases.len()
+    }
+
+    /// About how many pages of log it makes; as many as there can be where nobody knows.
+    pub(super) fn pages(&self) -> i64 {
+        if self.care.is_some() {
+            return i64::MAX;
+        }
+        let (few, content) = (self.len() * PAGES_OF_EACH, self.bytes / PAGE_CONTENT);
+        i64::try_from(few + content).unwrap_or(i64::MAX)
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -11,6 +11,7 @@ mod connect;
 mod doubt;
 mod failure;
 mod group;
+mod identity;
 mod item;
 mod known;
 mod lease;

@@ -1,26 +1,21 @@
 //! Whether the file that a store was opened as is still where others look for it. SQLite goes on with a
 //! file that has no name any more: what it writes there, nobody would ever read.
 
+use super::identity::{self, Identity};
 use crate::{Error, ErrorKind, Result};
-use std::{
-    fs::{self, Metadata},
-    io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    sync::Arc,
-};
+use std::{io, path::Path, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub(super) struct Standing {
     path: Arc<Path>,
-    file: (u64, u64),
+    file: Identity,
 }
 
 impl Standing {
     /// Of the file that is at `path` now.
     pub(super) fn of(path: &Arc<Path>) -> Result<Self> {
-        match fs::metadata(path) {
-            Ok(about) => Ok(Self { path: Arc::clone(path), file: identity(&about) }),
+        match identity::at(path, true) {
+            Ok(file) => Ok(Self { path: Arc::clone(path), file }),
             Err(error) => {
                 let why = format!("cannot look at {}", path.display());
                 Err(Error::new(ErrorKind::Io, why).with_source(error))
@@ -30,8 +25,8 @@ impl Standing {
 
     /// Fails where the path leads to no file any more, or to another one.
     pub(super) fn check(&self) -> Result<()> {
-        let what = match fs::metadata(&self.path) {
-            Ok(about) if identity(&about) != self.file => "was replaced by another file",
+        let what = match identity::at(&self.path, true) {
+            Ok(file) if file != self.file => "was replaced by another file",
             Err(error) if error.kind() == io::ErrorKind::NotFound => "was deleted",
             // Who may not look any more cannot tell.
             Ok(_) | Err(_) => return Ok(()),
@@ -39,8 +34,4 @@ impl Standing {
         let why = format!("{} {what} while it was open", self.path.display());
         Err(Error::new(ErrorKind::Replaced, why))
     }
-}
-
-fn identity(about: &Metadata) -> (u64, u64) {
-    (about.dev(), about.ino())
 }

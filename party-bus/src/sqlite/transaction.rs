@@ -12,7 +12,7 @@ pub(super) fn alone<T>(
     work: impl FnOnce(&Connection) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     conn.pragma_update(None, "secure_delete", true)?;
-    begin(conn, true)?;
+    begin(conn, &mut Syncs::default(), true)?;
     let done = work(conn).and_then(|done| {
         execute(conn, "COMMIT")?;
         Ok(done)
@@ -24,11 +24,28 @@ pub(super) fn alone<T>(
     done
 }
 
+/// Whether the commits of a connection are synced, as far as that is known: to say it takes SQLite longer
+/// than to begin a transaction.
+#[derive(Debug, Default)]
+pub(super) struct Syncs(Option<&'static str>);
+
+impl Syncs {
+    fn set(&mut self, conn: &Connection, synchronous: &'static str) -> rusqlite::Result<()> {
+        if self.0 == Some(synchronous) {
+            return Ok(());
+        }
+        self.0 = None;
+        conn.pragma_update(None, "synchronous", synchronous)?;
+        self.0 = Some(synchronous);
+        Ok(())
+    }
+}
+
 /// Begins a transaction whose commit is synced, or not. The first one that is not, since the store
 /// was left clean, is synced after all, and notes that from now on something may be lost.
-pub(super) fn begin(conn: &Connection, synced: bool) -> Result<bool, Failure> {
-    let start = |synchronous| -> rusqlite::Result<()> {
-        conn.pragma_update(None, "synchronous", synchronous)?;
+pub(super) fn begin(conn: &Connection, syncs: &mut Syncs, synced: bool) -> Result<bool, Failure> {
+    let mut start = |synchronous| -> rusqlite::Result<()> {
+        syncs.set(conn, synchronous)?;
         execute(conn, "BEGIN IMMEDIATE")
     };
     if synced {

@@ -11,7 +11,7 @@ use super::{
     group::{Answers, Append, Group, Reply, answer},
     known::Known,
     standing::Standing,
-    transaction::{begin, execute, is_clean},
+    transaction::{Syncs, begin, execute, is_clean},
 };
 use crate::{Error, ErrorKind, Lease, LeaseOp, Receipt, Result};
 use rusqlite::Connection;
@@ -52,6 +52,7 @@ pub(super) struct Writer {
     standing: Standing,
     /// `None` after an error of the disk: what SQLite believes to have written then may not be so.
     conn: Option<Connection>,
+    syncs: Syncs,
     known: Known,
     ringer: Ringer,
     counters: Arc<Counters>,
@@ -73,8 +74,8 @@ impl Writer {
         let checkpoints = Checkpoints::start(Arc::clone(path), doubt.clone())?;
         let ringer = Ringer::new(bell);
         let path = Arc::clone(path);
-        let writer =
-            Self { path, standing, conn: Some(conn), known: Known::default(), ringer, counters, doubt };
+        let (conn, syncs, known) = (Some(conn), Syncs::default(), Known::default());
+        let writer = Self { path, standing, conn, syncs, known, ringer, counters, doubt };
         let thread = thread::Builder::new()
             .name("party-bus-write".into())
             .spawn(move || writer.run(queue, checkpoints));
@@ -95,13 +96,13 @@ impl Writer {
                 let Ok(job) = queue.try_recv() else { break };
                 closing = group.take(job);
             }
-            let care = group.care.take();
+            let (pages, care) = (group.pages(), group.care.take());
             self.commit(group);
             if let Some((care, changes)) = care {
                 self.care(care, changes);
             }
             if let Some(conn) = &self.conn {
-                checkpoints.look(conn, queue.is_empty());
+                checkpoints.look(conn, pages, queue.is_empty());
             }
         }
         checkpoints.end();
@@ -119,13 +120,17 @@ impl Writer {
         }
         match self.transact(&group) {
             Ok(((receipts, leases), wrote)) => {
+                // Many answers would keep other processes waiting, who have the longer way.
+                let rings_first = group.len() > 1;
                 let replies = self.publish(group.appends, &receipts);
-                if wrote {
-                    // Before the answers: who hears it in another process has the longer way.
+                if wrote && rings_first {
                     self.ringer.ring();
                 }
                 answer(replies, receipts);
                 answer(group.leases.into_iter().map(|(_, reply)| reply), leases);
+                if wrote && !rings_first {
+                    self.ringer.ring();
+                }
             }
             Err(failure) => {
                 let error = self.give_up(failure);
@@ -142,8 +147,9 @@ impl Writer {
     }
 
     fn care(&mut self, care: Care, changes: bool) {
-        let is_sound = care(self.connection().map(|(conn, _)| conn));
+        let is_sound = care(self.connection().map(|(conn, ..)| conn));
         self.known.forget();
+        self.syncs = Syncs::default();
         if !is_sound {
             self.doubt.raise();
             self.conn = None;
@@ -173,9 +179,9 @@ impl Writer {
     /// The answers, and whether anything was written.
     fn transact(&mut self, group: &Group) -> Result<(Answers, bool), Failure> {
         let (path, standing) = (Arc::clone(&self.path), self.standing.clone());
-        let (conn, known) = self.connection()?;
+        let (conn, syncs, known) = self.connection()?;
         let wants_sync = group.wants_sync();
-        let mut synced = begin(conn, wants_sync)?;
+        let mut synced = begin(conn, syncs, wants_sync)?;
         known.look(conn)?;
         let (receipts, leases) = match group.run_together(conn, known) {
             Ok(answers) => answers,
@@ -183,7 +189,7 @@ impl Writer {
             Err(_) => {
                 execute(conn, "ROLLBACK")?;
                 known.forget();
-                synced = begin(conn, wants_sync)?;
+                synced = begin(conn, syncs, wants_sync)?;
                 known.look(conn)?;
                 group.run_apart(conn, known, &path)?
             }
@@ -202,7 +208,7 @@ impl Writer {
         Ok(((receipts, leases), wrote))
     }
 
-    fn connection(&mut self) -> Result<(&Connection, &mut Known), Failure> {
+    fn connection(&mut self) -> Result<(&Connection, &mut Syncs, &mut Known), Failure> {
         self.standing.check()?;
         let conn = match self.conn.take() {
             Some(conn) => conn,
@@ -211,11 +217,12 @@ impl Writer {
                 checkpoint::configure(&conn)?;
                 // What another connection knew is of no version of this one.
                 self.known.forget();
+                self.syncs = Syncs::default();
                 conn
             }
         };
         self.doubt.settle(&conn, &self.path)?;
-        Ok((self.conn.insert(conn), &mut self.known))
+        Ok((self.conn.insert(conn), &mut self.syncs, &mut self.known))
     }
 
     /// Ends a transaction that cannot be committed.
@@ -242,7 +249,7 @@ impl Writer {
     }
 
     fn try_leave(&mut self) -> Result<(), Failure> {
-        let (conn, _) = self.connection()?;
+        let (conn, ..) = self.connection()?;
         if !is_clean(conn)? {
             conn.pragma_update(None, "synchronous", "full")?;
             conn.execute("UPDATE store SET clean = 1", [])?;

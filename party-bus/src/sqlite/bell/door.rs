@@ -1,10 +1,11 @@
 //! The file beside a store that every commit writes to, without a sync. It holds who was last.
 
+use crate::sqlite::identity::{self, Identity};
 use rustix::fs::OFlags;
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{File, OpenOptions},
     io,
-    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
@@ -14,7 +15,7 @@ pub(super) type Mark = [u8; 8];
 #[derive(Debug)]
 pub(super) struct Door {
     pub(super) file: File,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 impl Door {
@@ -30,12 +31,12 @@ impl Door {
         if !about.is_file() || about.len() > size_of::<Mark>() as u64 {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "this is no bell"));
         }
-        Ok(Self { file, identity: identity(&about) })
+        Ok(Self { file, identity: identity::of(&about) })
     }
 
     /// Whether it is still the one that others find at `path`.
     pub(super) fn stands_at(&self, path: &Path) -> bool {
-        fs::symlink_metadata(path).is_ok_and(|about| identity(&about) == self.identity)
+        identity::at(path, false).is_ok_and(|identity| identity == self.identity)
     }
 
     /// Whether the last ring was of `mark`.
@@ -47,8 +48,4 @@ impl Door {
     pub(super) fn ring(&self, mark: Mark) -> io::Result<()> {
         self.file.write_all_at(&mark, 0)
     }
-}
-
-fn identity(about: &Metadata) -> (u64, u64) {
-    (about.dev(), about.ino())
 }
