@@ -57,7 +57,9 @@ impl<B: Bus + ?Sized> Follow<B> {
     /// # Errors
     /// Those of [`Bus::read`] and [`Bus::changed`]; the next call goes on where this one stood.
     pub async fn next(&mut self) -> Result<&Arc<Record>> {
-        poll_fn(|cx| self.poll_ready(cx)).await?;
+        if self.is_at_end() {
+            poll_fn(|cx| self.poll_page(cx)).await?;
+        }
         Ok(self.give())
     }
 
@@ -66,10 +68,10 @@ impl<B: Bus + ?Sized> Follow<B> {
         &self.page.entries[self.given - 1]
     }
 
-    /// Gets a page with a record that was not given out.
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.is_at_end()
-            && self.asking.is_none()
+    /// Turns to the next page, which holds a record. Out of the way of those who only take the next one.
+    #[inline(never)]
+    fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.asking.is_none()
             && let Some(page) = self.bus.recent(&self.read)
         {
             self.turn_to(page);
@@ -130,12 +132,16 @@ impl<B: Bus + ?Sized> Stream for Follow<B> {
     type Item = Result<Arc<Record>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.failed {
-            return Poll::Ready(None);
+        if self.is_at_end() {
+            if self.failed {
+                return Poll::Ready(None);
+            }
+            if let Err(error) = ready!(self.poll_page(cx)) {
+                self.failed = !error.is_retryable();
+                return Poll::Ready(Some(Err(error)));
+            }
         }
-        let next = ready!(self.poll_ready(cx));
-        self.failed = next.as_ref().is_err_and(|error| !error.is_retryable());
-        Poll::Ready(Some(next.map(|()| Arc::clone(self.give()))))
+        Poll::Ready(Some(Ok(Arc::clone(self.give()))))
     }
 }
 
