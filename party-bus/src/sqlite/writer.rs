@@ -120,17 +120,14 @@ impl Writer {
         }
         match self.transact(&group) {
             Ok(((receipts, leases), wrote)) => {
-                // Many answers would keep other processes waiting, who have the longer way.
-                let rings_first = group.len() > 1;
                 let replies = self.publish(group.appends, &receipts);
-                if wrote && rings_first {
+                if wrote {
+                    // Before the answers: who hears it in another process has the longer way, and whoever is
+                    // answered may take this thread's core.
                     self.ringer.ring();
                 }
                 answer(replies, receipts);
                 answer(group.leases.into_iter().map(|(_, reply)| reply), leases);
-                if wrote && !rings_first {
-                    self.ringer.ring();
-                }
             }
             Err(failure) => {
                 let error = self.give_up(failure);
