@@ -5,8 +5,8 @@ mod state;
 
 use crate::{
     Batch, Bus, BusAdmin, BusInfo, Capabilities, Changed, Erase, Erased, Found, Lease, LeaseOp, Page, Prune,
-    Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, ThreadInfo, ThreadQuery,
-    Watch, Window, async_trait, refusal, tail::Tail, verify,
+    Pruned, Read, Receipt, Report, Result, Scope, Search, SessionInfo, SessionQuery, SharedPage, ThreadInfo,
+    ThreadQuery, Watch, Window, async_trait, refusal, tail::Tail, verify,
 };
 use party_core::{Entry, Item, ItemId, Record};
 use state::State;
@@ -118,6 +118,11 @@ impl Bus for MemoryBus {
             return Err(refusal::other_epoch(read.session, epoch, self.info.epoch));
         }
         self.tail.read(&read, async |read| self.with(|state| state.read(&read))).await
+    }
+
+    fn recent(&self, read: &Read) -> Option<SharedPage> {
+        let fits = read.epoch.is_none_or(|epoch| epoch == self.info.epoch);
+        fits.then(|| self.tail.recent(read)).flatten()
     }
 
     async fn changed(&self, watch: Watch) -> Result<Changed> {
