@@ -77,10 +77,12 @@ async fn a171_a_killed_host_takes_its_gateway_with_it_and_the_next_one_ends_the_
     within(until_sleeping(&seconds, true)).await;
     host.kill().unwrap();
     host.wait().unwrap();
-    let is_node =
-        |process: PathBuf| fs::read_link(process.join("exe")).is_ok_and(|exe| exe.ends_with("node"));
+    // What runs its commands has a session of its own, and may wait for them.
+    let is_gateway = |process: PathBuf| {
+        fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"openclaw-gateway"))
+    };
     within(async {
-        while at_work(folder.path()).any(is_node) {
+        while at_work(folder.path()).any(is_gateway) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
