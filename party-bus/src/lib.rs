@@ -110,7 +110,7 @@ pub trait Bus: Debug + Send + Sync + 'static {
 
     /// The records that a [`read`](Self::read) would find, where they are in memory: one page for all
     /// followers that ask the same. `None` where the store must be asked, or has nothing behind
-    /// [`Read::after`]; it never waits.
+    /// [`Read::after`]; it never waits. A page may hold none where it has only looked at other classes.
     fn recent(&self, read: &Read) -> Option<SharedPage> {
         let _ = read;
         None

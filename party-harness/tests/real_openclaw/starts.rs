@@ -75,12 +75,13 @@ async fn a171_a_killed_host_takes_its_gateway_with_it_and_the_next_one_ends_the_
     host.env("BENCH_ROOT", folder.path()).env("BENCH_MODEL", model.base_url());
     let mut host = host.spawn().unwrap();
     within(until_sleeping(&seconds, true)).await;
-    host.kill().unwrap();
-    host.wait().unwrap();
     // What runs its commands has a session of its own, and may wait for them.
     let is_gateway = |process: PathBuf| {
         fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"openclaw-gateway"))
     };
+    assert!(at_work(folder.path()).any(is_gateway), "it is known by its title");
+    host.kill().unwrap();
+    host.wait().unwrap();
     within(async {
         while at_work(folder.path()).any(is_gateway) {
             tokio::time::sleep(Duration::from_millis(20)).await;
