@@ -10,6 +10,7 @@ use crate::{
     seat::{RuntimeState, SeatRuntime},
     tool::Toolbox,
 };
+use futures::FutureExt as _;
 use party_bus::{Bus, Owner};
 use party_core::{Author, BudgetTerms, SeatId, SeatSpec, SessionId, Usd};
 use party_formats::{Engine, Format};
@@ -150,7 +151,12 @@ impl PartyBuilder {
     /// [`ErrorKind::Format`], [`ErrorKind::Invalid`], [`ErrorKind::Unsupported`], [`ErrorKind::Price`],
     /// [`ErrorKind::Tool`] and [`ErrorKind::Harness`] before anything is written; then [`ErrorKind::Bus`] and
     /// [`ErrorKind::Io`].
-    pub async fn start(mut self, question: &str) -> Result<Party> {
+    pub fn start(self, question: &str) -> impl Future<Output = Result<Party>> + Send {
+        // Boxed here, the driver and its server are compiled here, and not anew in each host's own crate.
+        self.begin(question).boxed()
+    }
+
+    async fn begin(mut self, question: &str) -> Result<Party> {
         if question.trim().is_empty() {
             return Err(Error::new(ErrorKind::Invalid, "the first message is empty"));
         }
@@ -177,7 +183,11 @@ impl PartyBuilder {
     /// missing that the session was started with: nothing is written then;
     /// [`ErrorKind::Invalid`] where the builder was given a format, seats or a budget: those belong
     /// to the session.
-    pub async fn resume(self, session: SessionId) -> Result<Party> {
+    pub fn resume(self, session: SessionId) -> impl Future<Output = Result<Party>> + Send {
+        self.go_on(session).boxed()
+    }
+
+    async fn go_on(self, session: SessionId) -> Result<Party> {
         if self.format.is_some() || !self.seats.is_empty() || self.budget.is_some() {
             return Err(Error::new(
                 ErrorKind::Invalid,

@@ -46,7 +46,11 @@ impl FakeModel {
     /// # Panics
     /// If no port of 127.0.0.1 can be had.
     pub async fn start(scenario: Scenario) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free loopback port");
+        Self::serve(TcpListener::bind(("127.0.0.1", 0)).await.expect("a free loopback port"), scenario)
+    }
+
+    /// Not in an async function, whose code each test program would compile anew with all of the server.
+    fn serve(listener: TcpListener, scenario: Scenario) -> Self {
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue::new(scenario)),

@@ -35,6 +35,7 @@ use crate::{
 };
 use board::Board;
 use care::Care;
+use futures::FutureExt as _;
 use lease::Turn;
 use link::{Address, Task, Use};
 use party_core::{Entry, Item, ItemId, Record};
@@ -116,7 +117,12 @@ impl PostgresBus {
     /// or one that does not keep UTF-8, [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) for a url or a name
     /// that cannot be, [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) where the server is not
     /// reached within the patience, [`ErrorKind::Io`](crate::ErrorKind::Io) where it refuses.
-    pub async fn open(options: PostgresOptions) -> Result<Self> {
+    pub fn open(options: PostgresOptions) -> impl Future<Output = Result<Self>> + Send {
+        // Boxed here, its tasks are compiled here, and not anew in each host's own crate.
+        Self::start(options).boxed()
+    }
+
+    async fn start(options: PostgresOptions) -> Result<Self> {
         let address = Arc::new(Address::new(&options)?);
         let mut tries = Tries::since(&address, Instant::now());
         let (link, info) = loop {

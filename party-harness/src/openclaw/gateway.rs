@@ -7,6 +7,7 @@ use crate::{
     process::{Pipes, Running, Start, code_and_signal, drain, ladder, lock},
     socket::{Address, Target},
 };
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 use std::{
     fmt, fs,
@@ -140,14 +141,19 @@ impl GatewaySetup {
     /// [`ErrorKind::Missing`] where Node.js or OpenClaw is not there; [`ErrorKind::Busy`] where another
     /// gateway has the folder; [`ErrorKind::Launch`] with what it
     /// said where it ends instead, or never answers.
-    pub async fn start(self) -> Result<Gateway> {
+    pub fn start(self) -> impl Future<Output = Result<Gateway>> + Send {
+        // Boxed here, it is compiled here, and not anew in each host's own crate.
+        self.begin().boxed()
+    }
+
+    async fn begin(self) -> Result<Gateway> {
         if !self.entry.is_file() {
             let what = format!("`{}` was not found: {INSTALL}", self.entry.display());
             return Err(Error::new(ErrorKind::Missing, what));
         }
         let mut tried = 1;
         loop {
-            match Box::pin(self.attempt()).await {
+            match self.attempt().await {
                 Err(error)
                     if tried < PORTS && self.port.is_none() && error.to_string().contains("EADDRINUSE") =>
                 {
