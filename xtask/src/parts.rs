@@ -22,10 +22,10 @@ impl Part {
         Self::Purity,
         Self::Clippy,
         Self::Doc,
+        Self::Examples,
         Self::Unit,
         Self::Doctest,
         Self::Real,
-        Self::Examples,
     ];
 
     pub(crate) fn name(self) -> &'static str {
