@@ -7,6 +7,7 @@ use common::{Place, comparable, lines, said, stderr};
 use std::{
     fs,
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -131,14 +132,22 @@ fn a201_killed_at_50_moments_and_resumed_the_final_log_is_the_same() {
     let whole = begun.elapsed();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let expected = comparable(&place.records(&place.sessions()[0]));
-    let mut resumed = 0;
-    for step in 1..=50 {
-        // Moments all over the run, not in step with the script's own times.
-        let moment = whole.mul_f64((f64::from(step) * 0.618_034).fract());
-        if let Some(log) = killed_and_resumed(moment) {
-            assert_eq!(log, expected, "killed after {moment:?}");
-            resumed += 1;
+    // Moments all over the run, not in step with the script's own times.
+    let moment = |step: i32| whole.mul_f64((f64::from(step) * 0.618_034).fract());
+    let (resumed, expected) = (AtomicU32::new(0), &expected);
+    std::thread::scope(|lanes| {
+        for lane in 1..=5 {
+            let moments = (lane..=50).step_by(5).map(moment);
+            lanes.spawn(|| {
+                for moment in moments {
+                    if let Some(log) = killed_and_resumed(moment) {
+                        assert_eq!(&log, expected, "killed after {moment:?}");
+                        resumed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
         }
-    }
+    });
+    let resumed = resumed.into_inner();
     assert!(resumed >= 25, "only {resumed} of 50 had begun");
 }

@@ -16,7 +16,7 @@ use std::{
     process::{Command, Stdio},
 };
 use test_support::{
-    FakeModel, Gate, KeptFolder, ModelTurn, Scenario, claude_binary, claude_env, codex_binary,
+    FakeModel, Gate, KeptFolder, ModelTurn, Scenario, claude_binary, claude_env, codex_binary, openclaw_env,
     openclaw_models, openclaw_programs,
 };
 
@@ -61,7 +61,7 @@ impl House {
         let (node, openclaw) = openclaw_programs();
         let folder = KeptFolder::new("party-mixed-").unwrap();
         let setup = GatewaySetup::new(node, openclaw, folder.path()).config(openclaw_models(fake.base_url()));
-        let gateway = setup.start().await.unwrap();
+        let gateway = setup.env(openclaw_env()).start().await.unwrap();
         fs::write(place.path("gateway.token"), gateway.token()).unwrap();
         fs::create_dir(place.path("personas")).unwrap();
         let judge = ("Maat", "harness: model\nmodel: gpt-6-luna\nrole: judge");
@@ -145,4 +145,5 @@ async fn a050_a080_a175_a_mixed_council_killed_while_all_think_and_resumed() {
     assert_eq!(asked(&house.fake, "Winston"), 0);
     assert!((0..6).all(|seat| ended(&house.place, &session).iter().any(|(ended, _)| *ended == seat)));
     assert_eq!(living(&house.place), BTreeSet::new());
+    house.gateway.stop().await.unwrap();
 }

@@ -17,8 +17,8 @@ use party_launch::{
 use serde_json::json;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use test_support::{
-    FakeModel, KeptFolder, ModelTurn, Scenario, claude_binary, claude_env, codex_binary, openclaw_models,
-    openclaw_programs,
+    FakeModel, KeptFolder, ModelTurn, Scenario, claude_binary, claude_env, codex_binary, openclaw_env,
+    openclaw_models, openclaw_programs,
 };
 
 const QUESTION: &str = "Should we adopt JSONL as our log format?";
@@ -65,7 +65,7 @@ impl House {
         std::fs::create_dir(root.path().join("home")).unwrap();
         std::fs::create_dir(&folder).unwrap();
         let setup = GatewaySetup::new(node, openclaw, folder).config(openclaw_models(fake.base_url()));
-        let gateway = setup.start().await.unwrap();
+        let gateway = setup.env(openclaw_env()).start().await.unwrap();
         Self { root, fake, gateway }
     }
 

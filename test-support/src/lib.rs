@@ -37,7 +37,7 @@ pub use claude::{ClaudeVersion, claude_binary, claude_env};
 pub use codex::codex_binary;
 pub use gate::Gate;
 pub use kept::KeptFolder;
-pub use openclaw::{openclaw_models, openclaw_programs};
+pub use openclaw::{openclaw_env, openclaw_models, openclaw_programs};
 pub use scenario::{ModelTurn, OneOrMany, Scenario};
 pub use server::FakeModel;
 pub use traces::Traces;

@@ -1,5 +1,6 @@
 //! How tests run the real OpenClaw gateway.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -15,6 +16,16 @@ pub fn openclaw_programs() -> (PathBuf, PathBuf) {
         None => panic!("{variable} is not set; run `cargo xtask test`"),
     };
     (named("PARTY_TEST_NODE"), named("PARTY_TEST_OPENCLAW"))
+}
+
+/// The environment of a gateway: where it keeps its compiled code, beside its program, so that each test's own
+/// need not compile it again.
+///
+/// # Panics
+/// As [`openclaw_programs`].
+pub fn openclaw_env() -> BTreeMap<String, String> {
+    let cache = openclaw_programs().1.join("compile-cache");
+    BTreeMap::from([("NODE_COMPILE_CACHE".to_owned(), cache.display().to_string())])
 }
 
 /// What a gateway's configuration says of its models: `fake/m1` and `fake/m2`, which are both the model at

@@ -1,7 +1,7 @@
 //! The suite fails what breaks a promise: scripted agents behind an adapter with one fault each.
 
 use crate::scripted::Scripts;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::{FutureExt as _, StreamExt as _, future, stream};
 use party_harness::{
     Answer, Capabilities, Close, Error, ErrorKind, Harness, HarnessInfo, Probe, Recovery, RequestId, Result,
     RuntimeSession, RuntimeSpec, RuntimeState, Steered, ToolCall, ToolPort, ToolReply, Turn, TurnControl,
@@ -39,31 +39,35 @@ enum Fault {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a207_every_fault_fails_the_case_that_is_about_it() {
     use conformance as c;
-    fails(Fault::EndsTwice, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).await;
-    fails(Fault::NeverEnds, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).await;
-    fails(Fault::TalksOn, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).await;
-    fails(Fault::NamesNoSession, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).await;
-    fails(Fault::ChangesText, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).await;
-    fails(Fault::GivesNoReason, |stage| c::a_failed_turn_says_why(stage).boxed()).await;
-    fails(Fault::KnowsNoCost, |stage| c::a_turn_costs_what_the_runtime_reports(stage).boxed()).await;
-    fails(Fault::Queues, |stage| c::a_second_turn_while_one_runs_is_refused(stage).boxed()).await;
-    fails(Fault::IsDeafToInterrupts, |s| c::an_interrupt_ends_the_turn_and_nothing_else(s).boxed()).await;
-    fails(Fault::LivesOnWhenDropped, |s| c::a_dropped_turn_ends_and_frees_the_session(s).boxed()).await;
-    fails(Fault::ClosesOddly, |stage| c::a_closed_session_takes_no_turn(stage).boxed()).await;
-    fails(Fault::OutlivesShutdown, |stage| c::a_shutdown_ends_everything(stage).boxed()).await;
-    fails(Fault::ForgetsSessions, |stage| c::a_resumed_session_remembers(stage).boxed()).await;
-    fails(Fault::ForgetsTurns, |stage| c::a_turn_that_ended_is_known(stage).boxed()).await;
-    fails(Fault::ChangesMessages, |stage| c::hostile_texts_arrive_exactly(stage).boxed()).await;
-    fails(Fault::MixesKeys, |stage| c::calls_of_two_turns_carry_their_own_keys(stage).boxed()).await;
-    fails(Fault::CallsTwice, |s| c::a_call_reaches_the_host_and_its_reply_the_model(s).boxed()).await;
-    fails(Fault::HidesErrors, |stage| c::an_error_reply_does_not_end_the_turn(stage).boxed()).await;
-    fails(Fault::AllowsEverything, |stage| c::a_denied_tool_is_not_used(stage).boxed()).await;
-    fails(Fault::LosesMessages, |stage| c::a_running_turn_takes_a_message(stage).boxed()).await;
+    future::join_all([
+        fails(Fault::EndsTwice, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).boxed(),
+        fails(Fault::NeverEnds, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).boxed(),
+        fails(Fault::TalksOn, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).boxed(),
+        fails(Fault::NamesNoSession, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).boxed(),
+        fails(Fault::ChangesText, |stage| c::a_turn_ends_once_with_what_was_said(stage).boxed()).boxed(),
+        fails(Fault::GivesNoReason, |stage| c::a_failed_turn_says_why(stage).boxed()).boxed(),
+        fails(Fault::KnowsNoCost, |stage| c::a_turn_costs_what_the_runtime_reports(stage).boxed()).boxed(),
+        fails(Fault::Queues, |stage| c::a_second_turn_while_one_runs_is_refused(stage).boxed()).boxed(),
+        fails(Fault::IsDeafToInterrupts, |s| c::an_interrupt_ends_the_turn_and_nothing_else(s).boxed())
+            .boxed(),
+        fails(Fault::LivesOnWhenDropped, |s| c::a_dropped_turn_ends_and_frees_the_session(s).boxed()).boxed(),
+        fails(Fault::ClosesOddly, |stage| c::a_closed_session_takes_no_turn(stage).boxed()).boxed(),
+        fails(Fault::OutlivesShutdown, |stage| c::a_shutdown_ends_everything(stage).boxed()).boxed(),
+        fails(Fault::ForgetsSessions, |stage| c::a_resumed_session_remembers(stage).boxed()).boxed(),
+        fails(Fault::ForgetsTurns, |stage| c::a_turn_that_ended_is_known(stage).boxed()).boxed(),
+        fails(Fault::ChangesMessages, |stage| c::hostile_texts_arrive_exactly(stage).boxed()).boxed(),
+        fails(Fault::MixesKeys, |stage| c::calls_of_two_turns_carry_their_own_keys(stage).boxed()).boxed(),
+        fails(Fault::CallsTwice, |s| c::a_call_reaches_the_host_and_its_reply_the_model(s).boxed()).boxed(),
+        fails(Fault::HidesErrors, |stage| c::an_error_reply_does_not_end_the_turn(stage).boxed()).boxed(),
+        fails(Fault::AllowsEverything, |stage| c::a_denied_tool_is_not_used(stage).boxed()).boxed(),
+        fails(Fault::LosesMessages, |stage| c::a_running_turn_takes_a_message(stage).boxed()).boxed(),
+    ])
+    .await;
 }
 
 async fn fails<F>(fault: Fault, case: F)
 where
-    F: for<'a> Fn(&'a dyn Stage) -> futures::future::BoxFuture<'a, Played>,
+    F: for<'a> Fn(&'a dyn Stage) -> future::BoxFuture<'a, Played>,
 {
     let stage = Broken { scripts: Scripts::new(), fault };
     let judged = conformance::judge("the case", &stage, case(&stage), &[]);

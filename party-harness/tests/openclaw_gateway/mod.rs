@@ -5,8 +5,8 @@
 use party_harness::openclaw::{GatewaySetup, OpenClaw};
 use serde_json::Value;
 use std::{path::Path, time::Duration};
-use test_support::{FakeModel, KeptFolder, Scenario, openclaw_models, openclaw_programs};
-use tokio::sync::{Mutex, MutexGuard, OnceCell, oneshot};
+use test_support::{FakeModel, KeptFolder, Scenario, openclaw_env, openclaw_models, openclaw_programs};
+use tokio::sync::{Mutex, MutexGuard, OnceCell, Semaphore, SemaphorePermit, oneshot};
 
 /// A gateway, and the model that its agents ask.
 pub(crate) struct Shared {
@@ -32,11 +32,17 @@ impl Shared {
 /// What a gateway is started with whose model this is.
 pub(crate) fn setup(model: &FakeModel, folder: &Path) -> GatewaySetup {
     let (node, openclaw) = openclaw_programs();
-    GatewaySetup::new(node, openclaw, folder).config(openclaw_models(model.base_url()))
+    let models = openclaw_models(model.base_url());
+    GatewaySetup::new(node, openclaw, folder).config(models).env(openclaw_env())
 }
 
-/// The right to a gateway of one's own beside the shared one, for the sake of memory; and to a node that
-/// is new: while a gateway approves one, it fails the calls of others.
+/// The right to a gateway of one's own beside the shared one: two at once, for the sake of memory.
+pub(crate) async fn own() -> SemaphorePermit<'static> {
+    static PLACES: Semaphore = Semaphore::const_new(2);
+    PLACES.acquire().await.unwrap()
+}
+
+/// The right to a node of the shared gateway that is new: while it approves one, it fails the calls of others.
 pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     ALONE.lock().await

@@ -163,11 +163,12 @@ async fn a_gateway_that_says_nothing_or_nonsense_is_given_up() {
             })
         }),
     ];
-    for (name, script) in scripts {
+    let given_up = scripts.map(|(name, script)| async move {
         let gateway = FakeGateway::start(script).await;
         let harness = harness(&gateway).connect_patience(Duration::from_millis(300));
         let error = within(harness.probe()).await.unwrap_err();
         let kinds = [ErrorKind::Io, ErrorKind::Protocol];
         assert!(kinds.contains(&error.kind()), "{name}: {error}");
-    }
+    });
+    futures::future::join_all(given_up).await;
 }

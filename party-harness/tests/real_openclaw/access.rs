@@ -1,7 +1,7 @@
 //! What a gateway has by its own settings, and no agent of a party sees.
 
 use crate::{
-    openclaw_gateway::{alone, setup},
+    openclaw_gateway::{own, setup},
     seat::{Seat, offered, run},
 };
 use party_harness::core::Outcome;
@@ -29,7 +29,7 @@ require('node:readline').createInterface({input: process.stdin}).on('line', line
 async fn a168_a180_no_foreign_mcp_tool_is_offered_or_run_and_the_hosts_are_not_deferred() {
     let seat = Seat::new();
     let model = FakeModel::start(Scenario::new()).await;
-    let _alone = alone().await;
+    let _own = own().await;
     let folder = KeptFolder::new("party-openclaw-").unwrap();
     let (script, log) = (folder.path().join("server.js"), folder.path().join("calls"));
     fs::write(&script, SERVER).unwrap();

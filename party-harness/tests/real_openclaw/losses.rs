@@ -1,7 +1,7 @@
 //! Connections and gateways that are lost in the middle of a run.
 
 use crate::{
-    openclaw_gateway::{alone, setup, shared},
+    openclaw_gateway::{alone, own, setup, shared},
     seat::{Seat, read, run, until, within},
     wire::Wire,
 };
@@ -124,7 +124,7 @@ async fn a174_a_gateway_that_is_killed_and_comes_back_ends_the_turn_once_and_kee
             .turn(seat.turn("cue-1", ModelTurn::text("One."))),
     )
     .await;
-    let _alone = alone().await;
+    let _own = own().await;
     let folder = KeptFolder::new("party-openclaw-").unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let start = || setup(&model, folder.path()).port(port).token("a-token-that-stays").start();

@@ -1,7 +1,7 @@
 //! Gateways that are started, or cannot be.
 
 use crate::{
-    openclaw_gateway::{alone, setup},
+    openclaw_gateway::{own, setup},
     seat::{Seat, run, within},
     turns::until_sleeping,
 };
@@ -17,7 +17,7 @@ use test_support::{FakeModel, KeptFolder, ModelTurn, Scenario, openclaw_models, 
 #[tokio::test]
 async fn a_gateway_that_cannot_be_started_says_why() {
     let (node, openclaw) = openclaw_programs();
-    let _alone = alone().await;
+    let _own = own().await;
     let folder = KeptFolder::new("party-openclaw-").unwrap();
     let missing = GatewaySetup::new(&node, "/nowhere", folder.path()).start();
     let error = within(missing).await.unwrap_err();
@@ -34,7 +34,7 @@ async fn a_gateway_that_cannot_be_started_says_why() {
 #[tokio::test]
 async fn a_gateway_that_does_not_answer_in_time_is_ended() {
     let (node, openclaw) = openclaw_programs();
-    let _alone = alone().await;
+    let _own = own().await;
     let folder = KeptFolder::new("party-openclaw-").unwrap();
     let setup = GatewaySetup::new(&node, &openclaw, folder.path()).patience(Duration::from_millis(300));
     let error = within(setup.start()).await.unwrap_err();
@@ -68,7 +68,7 @@ async fn a171_a_killed_host_takes_its_gateway_with_it_and_the_next_one_ends_the_
             .turn(ModelTurn::tool_use("exec", command).when("cue-1")),
     )
     .await;
-    let _alone = alone().await;
+    let _own = own().await;
     let folder = KeptFolder::new("party-openclaw-").unwrap();
     let mut host = std::process::Command::new(std::env::current_exe().unwrap());
     host.args(["--exact", "starts::a_host_to_be_killed", "--ignored", "--nocapture"]);
